@@ -1,0 +1,66 @@
+# Seawall. `make demo` and `make test` each work alone in a fresh clone; the rest is for daily work.
+#
+#   make demo    charge a day of orders through an unreliable city, bare and with Seawall   (FAST=1, INPUT=file)
+#   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
+#   make build   both native modules, into the checkout
+#   make lint    the formatters and linters alone
+#   make clean   remove everything that was built here
+
+SHELL  := /bin/bash
+PYTHON ?= python3
+
+# rustup's folder is not on every shell's path.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+# One target folder and one interpreter for cargo, maturin and napi: otherwise each compiles the dependencies again.
+export CARGO_BUILD_TARGET ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+export PYO3_BUILD_EXTENSION_MODULE := 1
+export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+# What the demo reads.
+export FAST INPUT INPUT_ID INPUT_TIME INPUT_AMOUNT
+
+RUST := Cargo.toml Cargo.lock $(shell find core bindings-python/src -name '*.rs' -o -name Cargo.toml) bindings-python/Cargo.toml
+NODE := Cargo.toml Cargo.lock package.json $(shell find core bindings-node/src bindings-node/lib -type f) bindings-node/Cargo.toml
+
+.DEFAULT_GOAL := build
+.PHONY: build test demo lint clean tools
+
+# A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
+build: .venv/.native node_modules/.native
+
+test: build
+	@tests/ci/check_tools.sh lint
+	@.venv/bin/python tests/ci/test.py $(SUITES)
+
+demo: build
+	@.venv/bin/python tests/demo/run.py
+
+lint: build
+	@tests/ci/check_tools.sh lint
+	@.venv/bin/python tests/ci/test.py format clippy drift arrows
+
+clean:
+	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
+
+tools:
+	@PYTHON=$(PYTHON) tests/ci/check_tools.sh
+
+.venv/.ready: tests/ci/requirements.txt | tools
+	@echo "== Python environment in .venv"
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/ci/requirements.txt
+	@touch $@
+
+.venv/.native: .venv/.ready pyproject.toml $(RUST)
+	@echo "== Native module for Python (profile ci)"
+	@.venv/bin/maturin develop --quiet --profile ci
+	@touch $@
+
+node_modules/.ready: package.json package-lock.json | tools
+	@echo "== Node packages in node_modules"
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+node_modules/.native: node_modules/.ready .venv/.ready $(NODE)
+	@echo "== Native module for Node (profile ci) and TypeScript"
+	@npm run --silent build
+	@touch $@

@@ -1,0 +1,88 @@
+/**
+ * Time as the driver reads it, waits, and timers that race work.
+ *
+ * Three sources: virtual time while `seawall/testing` is active; the steps of a fake clock while the global `Date` or `setTimeout` is not
+ * the one seen at load; `performance.now()` otherwise. Globals are looked up at each use, so that fake timers work without us.
+ */
+
+import { DeadlineList, type Racer } from './deadlines.js';
+
+const RealDate = globalThis.Date;
+const realSetTimeout = globalThis.setTimeout;
+const realNow = performance.now.bind(performance);
+
+/** Virtual time, put in force by `seawall/testing`. */
+export interface VirtualTime {
+  now(): number;
+  /** Asks for a wait of ours; false if the clock has moved on by it at once, else `fire` is called when it is over. */
+  wait(ms: number, fire: () => void): Racer | undefined;
+  /** Arms a timer that fires on `advance` only. */
+  race(ms: number, fire: () => void): Racer;
+}
+
+let virtual: VirtualTime | undefined;
+
+/** Puts virtual time in force, or takes it away. */
+export function useVirtual(time: VirtualTime | undefined): void {
+  virtual = time;
+  racing.clear();
+}
+
+/** Whether the timers of the process are its own and not somebody's fakes. */
+function isReal(): boolean {
+  return globalThis.Date === RealDate && globalThis.setTimeout === realSetTimeout;
+}
+
+let total = 0;
+let source: unknown = RealDate;
+let reading = realNow();
+
+/** Milliseconds that only grow. A switch between real and fake time rebases and moves nothing. */
+export function now(): number {
+  if (virtual !== undefined) return virtual.now();
+  const real = isReal();
+  const nextSource = real ? RealDate : globalThis.Date;
+  const next = real ? realNow() : globalThis.Date.now();
+  if (nextSource === source && next > reading) total += next - reading;
+  source = nextSource;
+  reading = next;
+  return total;
+}
+
+/** The wall clock, for records and HTTP dates only. */
+export function wallNow(): number {
+  return globalThis.Date.now();
+}
+
+/** A timer that can be called off. */
+export type Cancel = () => void;
+
+/** Arms the host's own timer. Node may fire a millisecond early, so real timers get one more. */
+export function hostTimer(ms: number, fire: () => void, ref: boolean): Cancel {
+  const clear = globalThis.clearTimeout;
+  const timer = globalThis.setTimeout(fire, isReal() ? ms + 1 : ms);
+  // Fake timers of some libraries are numbers.
+  if (!ref && typeof timer === 'object') timer.unref?.();
+  return () => clear(timer);
+}
+
+/** Waits for exactly `ms`, once; `fire` is called afterwards, never before this returns. */
+export function sleep(ms: number, fire: () => void): Cancel {
+  if (virtual === undefined) return hostTimer(ms, fire, true);
+  const racer = virtual.wait(ms, fire);
+  if (racer !== undefined) return () => racer.cancel();
+  let wanted = true;
+  queueMicrotask(() => {
+    if (wanted) fire();
+  });
+  return () => {
+    wanted = false;
+  };
+}
+
+const racing = new DeadlineList(now, (ms, fire) => hostTimer(ms, fire, false));
+
+/** Arms a timer that races work. All of them share one timer of the host, which does not keep the process alive. */
+export function race(ms: number, fire: () => void): Racer {
+  return virtual === undefined ? racing.add(ms, fire) : virtual.race(ms, fire);
+}

@@ -1,0 +1,84 @@
+/** Timers that race work, in one list sorted by deadline, behind one timer of the host. */
+
+/** One armed timer. */
+export class Racer {
+  done = false;
+
+  constructor(
+    readonly at: number,
+    readonly fire: () => void,
+  ) {}
+
+  /** Calls it off; it stays in the list until its turn, which is cheaper than a search. */
+  cancel(): void {
+    this.done = true;
+  }
+}
+
+export class DeadlineList {
+  private list: Racer[] = [];
+  private armedFor = Infinity;
+  private disarm: (() => void) | undefined;
+
+  constructor(
+    private readonly now: () => number,
+    private readonly hostTimer: (ms: number, fire: () => void) => () => void,
+  ) {}
+
+  /** Arms a timer of `ms` from now. */
+  add(ms: number, fire: () => void): Racer {
+    const racer = new Racer(this.now() + ms, fire);
+    insert(this.list, racer);
+    this.arm();
+    return racer;
+  }
+
+  /** Forgets every timer. */
+  clear(): void {
+    this.list = [];
+    this.disarm?.();
+    this.armedFor = Infinity;
+  }
+
+  private arm(): void {
+    const first = this.first();
+    if (first === undefined) {
+      this.disarm?.();
+      this.armedFor = Infinity;
+    } else if (first.at < this.armedFor) {
+      this.disarm?.();
+      this.armedFor = first.at;
+      this.disarm = this.hostTimer(Math.max(0, Math.ceil(first.at - this.now())), () => this.due(first.at));
+    }
+  }
+
+  private first(): Racer | undefined {
+    while (this.list[0]?.done) this.list.shift();
+    return this.list[0];
+  }
+
+  /** Everything up to `at` is due, whatever the clock says: fake timers may come without a fake clock. */
+  private due(at: number): void {
+    const limit = Math.max(at, this.now());
+    this.armedFor = Infinity;
+    for (let first = this.first(); first !== undefined && first.at <= limit; first = this.first()) {
+      this.list.shift();
+      first.done = true;
+      first.fire();
+    }
+    this.arm();
+  }
+}
+
+/** Inserts by deadline, after those with the same one; most timers belong at the end. */
+export function insert(list: Racer[], racer: Racer): void {
+  let low = 0;
+  let high = list.length;
+  while (low < high) {
+    const middle = list[high - 1]!.at <= racer.at ? high : (low + high) >> 1;
+    if (middle === high) break;
+    if (list[middle]!.at <= racer.at) low = middle + 1;
+    else high = middle;
+  }
+  list.splice(high, 0, racer);
+}

@@ -1,0 +1,66 @@
+/** The native module: free functions over integer handles. Errors of ours cross as JSON text in the message. */
+
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A handle of the native module. */
+export type Handle = number;
+
+export interface Native {
+  check(spec: string): void;
+  resolve(spec: string): Handle;
+  policyDrop(policy: Handle): void;
+  load(path: string, env: string | null): void;
+  policyInfo(policy: Handle): string;
+  breakerState(policy: Handle, key: string | null, now: number): string;
+  breakerCounts(policy: Handle, key: string | null, now: number): number[];
+  breakerIsolate(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
+  breakerDisable(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
+  breakerReset(policy: Handle, key: string | null, now: number): string[];
+  metrics(): string;
+  snapshot(): string;
+  callNew(policy: Handle, key: string | null, correlationId: string, flags: number, deadlineMs: number, redrives: number, now: number): Handle;
+  callDrop(call: Handle): void;
+  start(call: Handle, now: number): number[];
+  ended(call: Handle, attempt: number, kind: number, bits: number, status: number, retryAfterMs: number, errorType: string, now: number): number[];
+  timer(call: Handle, reason: number, attempt: number, now: number): number[];
+  granted(call: Handle, now: number): number[];
+  cancelled(call: Handle, now: number): number[];
+  classified(call: Handle, bits: number, now: number): number[];
+  letterEnded(call: Handle, ok: boolean, now: number): number[];
+  fallbackEnded(call: Handle, ok: number, now: number): number[];
+  takeEvents(): string[];
+  callReport(call: Handle): string;
+  mintId(): string;
+  cleanId(text: string): string | null;
+  eventLine(record: string): string;
+  durationMs(text: string): number;
+  armed(): boolean;
+  arm(armed: boolean): void;
+  resetAll(): void;
+  queueOpen(queue: string, store: string | null): Handle;
+  queueDrop(queue: Handle): void;
+  queuePut(queue: Handle, letter: string): Promise<string>;
+  queueGet(queue: Handle, id: string): Promise<string>;
+  queuePeek(queue: Handle, options: string): Promise<string>;
+  queueGroups(queue: Handle, filter: string): Promise<string>;
+  queueStats(queue: Handle): Promise<string>;
+  queuePark(queue: Handle, filter: string): Promise<string>;
+  queuePurge(queue: Handle, options: string): Promise<string>;
+  queueClaim(queue: Handle, options: string): Promise<string>;
+  queueAck(queue: Handle, claim: string): Promise<string>;
+  queueNack(queue: Handle, failed: string): Promise<string>;
+}
+
+/** The binary lies beside `dist`, in the checkout and in the package alike. */
+function find(): Native {
+  const path = join(__dirname, '..', 'native', 'seawall.node');
+  if (!existsSync(path)) {
+    throw new Error(`seawall: the native module is missing at ${path}; run \`npm run build\``);
+  }
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return require(path) as Native;
+}
+
+/** The native module, loaded once. */
+export const native: Native = find();

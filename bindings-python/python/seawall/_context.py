@@ -1,0 +1,152 @@
+"""What travels with a call: its correlation id, its deadline, and what `current()` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import overload
+
+from seawall import _native
+from seawall._clock import MS
+from seawall._errors import ConfigError
+
+_correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
+_deadline: ContextVar[int | None] = ContextVar("seawall_deadline", default=None)
+
+
+@dataclass(frozen=True)
+class Current:
+    """What is known inside a guarded call. Outside of one, `attempt` is 0 and all else that is not in the context is None.
+
+    `attempt` counts from 1. `key` and `idempotency_key` are those of the call. `error` is the error that a fallback
+    stands in for. `correlation_id` is the id of the context, if it has one.
+    """
+
+    attempt: int = 0
+    key: str | None = None
+    idempotency_key: str | None = None
+    error: BaseException | None = None
+    correlation_id: str | None = None
+    _deadline: int | None = None
+
+    @property
+    def remaining(self) -> float | None:
+        """Seconds left of the attempt, the call or a caller's deadline, whichever is nearest; None where nothing limits it."""
+        return _left(self._deadline)
+
+
+_NONE = Current()
+_current: ContextVar[Current] = ContextVar("seawall_current", default=_NONE)
+
+
+def _left(deadline: int | None) -> float | None:
+    return None if deadline is None else max(0, deadline - _native.clock_now()) / 1e9
+
+
+def current() -> Current:
+    """The guarded call that this code runs in. Never None."""
+    found = _current.get()
+    return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE else found
+
+
+def correlation_id() -> str | None:
+    """The correlation id of this context, or None. It never makes one."""
+    return _correlation.get()
+
+
+@contextmanager
+def correlate(correlation_id: str) -> Iterator[str]:
+    """Gives everything inside this correlation id. An id that is not 1 to 128 safe characters is replaced by a new one."""
+    chosen = _native.clean_id(correlation_id) or _native.mint_id()
+    token = _correlation.set(chosen)
+    try:
+        yield chosen
+    finally:
+        _correlation.reset(token)
+
+
+@overload
+def deadline() -> float | None: ...
+@overload
+def deadline(default: float) -> float: ...
+def deadline(default: float | None = None) -> float | None:
+    """Seconds left of the nearest deadline that this code runs under, else `default`."""
+    left = _left(_deadline.get())
+    return default if left is None else left
+
+
+def deadline_ms() -> int:
+    """Whole milliseconds left of the context's deadline, rounded down; -1 if there is none."""
+    found = _deadline.get()
+    return -1 if found is None else max(0, found - _native.clock_now()) // MS
+
+
+def headers() -> dict[str, str]:
+    """Headers to send with a request, so that the next service continues this call: correlation id, deadline, attempt
+    number and idempotency key, each where it is known."""
+    here = current()
+    found: dict[str, str] = {}
+    left = deadline_ms()
+    if left >= 0:
+        found["x-seawall-deadline-ms"] = str(left)
+    if here.attempt:
+        found["x-seawall-attempt"] = str(here.attempt)
+    if here.correlation_id is not None:
+        found["x-correlation-id"] = here.correlation_id
+    if here.idempotency_key is not None:
+        found["idempotency-key"] = here.idempotency_key
+    return found
+
+
+_LONGEST_MS = 86_400_000
+
+
+@contextmanager
+def receive(headers: Mapping[str, str], trust: bool = False) -> Iterator[None]:
+    """Continues what the headers of a request tell: `with seawall.receive(request.headers): ...`.
+
+    The correlation id is always taken (`x-correlation-id`, else `x-request-id`); the deadline and the idempotency key
+    only with `trust=True`, for callers of your own. Without an id one is made. Bad values are ignored.
+    """
+    if not isinstance(headers, Mapping) and not hasattr(headers, "items"):
+        raise ConfigError(f"expected a mapping of headers, not {type(headers).__name__}", path="receive.headers")
+    lower = {_text(name).lower(): _text(value) for name, value in headers.items()}
+    id_header = lower.get("x-correlation-id") or lower.get("x-request-id") or ""
+    id_token = _correlation.set(_native.clean_id(id_header) or _native.mint_id())
+    limit = lower.get("x-seawall-deadline-ms", "") if trust else ""
+    limit_token = key_token = None
+    if limit.isascii() and limit.isdigit():
+        due = _native.clock_now() + min(int(limit[:12]), _LONGEST_MS) * MS
+        before = _deadline.get()
+        limit_token = _deadline.set(due if before is None else min(due, before))
+    key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
+    if key is not None:
+        key_token = _current.set(
+            Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_deadline.get())
+        )
+    try:
+        yield
+    finally:
+        if key_token is not None:
+            _current.reset(key_token)
+        if limit_token is not None:
+            _deadline.reset(limit_token)
+        _correlation.reset(id_token)
+
+
+def _text(value: object) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
+
+
+@contextmanager
+def attempt_context(here: Current) -> Iterator[None]:
+    """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it."""
+    tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
+    try:
+        yield
+    finally:
+        _deadline.reset(tokens[2])
+        _correlation.reset(tokens[1])
+        _current.reset(tokens[0])

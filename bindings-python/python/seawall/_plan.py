@@ -1,0 +1,191 @@
+"""From what was written to what a call needs: parts, the spec that crosses the boundary, and the resolved plan."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from seawall import _classify, _native
+from seawall._errors import ConfigError, from_native
+
+# Each strategy that classifies errors, with the bits of its `on` and `ignore`, and whether it does so per attempt.
+_JUDGES = (
+    ("retry", 1, 2, True),
+    ("circuit_breaker", 4, 8, True),
+    ("fallback", 16, 32, False),
+    ("dead_letter", 64, 128, False),
+)
+# These inherit the policy's own `on` and `ignore`: they ask what a failure of the callee is.
+_INHERIT = ("retry", "circuit_breaker")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One strategy as it was written: the data that crosses the boundary, and the callables that stay here."""
+
+    strategy: str
+    data: dict[str, Any]
+    code: dict[str, Any] = field(default_factory=dict)
+    name: str | None = None
+    key: object = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A resolved policy. `tests` and `late_tests` are the bits and tests for an attempt's error and for the final one."""
+
+    native: _native.Policy
+    label: str
+    parts: dict[str, Any]
+    code: dict[str, dict[str, Any]]
+    tests: tuple[tuple[int, _classify.Test], ...]
+    late_tests: tuple[tuple[int, _classify.Test], ...]
+    result_tests: tuple[tuple[int, Callable[[Any], bool]], ...]
+    is_threaded: bool
+    loads: int
+    resets: int
+
+    def bits(self, error: BaseException) -> int:
+        """Which `on` and `ignore` of retry and breaker match an attempt's error."""
+        return sum(bit for bit, test in self.tests if test(error))
+
+    def late_bits(self, error: BaseException) -> int:
+        """Which `on` and `ignore` of fallback and dead letter match the error that will surface."""
+        return sum(bit for bit, test in self.late_tests if test(error))
+
+    def result_bits(self, result: object) -> int:
+        """Which `on_result` rejects a result."""
+        return sum(bit for bit, test in self.result_tests if test(result))
+
+
+# How often policy files were loaded, and how often all state was forgotten. A plan older than that is resolved again.
+_loads = 0
+_resets = 0
+
+
+def note_load() -> None:
+    """A policy file was loaded: named policies are to be resolved again."""
+    global _loads
+    _loads += 1
+
+
+def note_reset() -> None:
+    """All state was forgotten: every policy is to be resolved again."""
+    global _resets
+    _resets += 1
+
+
+class Written:
+    """A policy as written, resolved at its first call. Thread-safe."""
+
+    def __init__(self, name: str | None, parts: list[Part], key: object, on: object, ignore: object) -> None:
+        self.name = name
+        self.parts = {part.strategy: part for part in parts}
+        self.key = key
+        self.label: str | None = name
+        self._lock = threading.Lock()
+        self._plan: Plan | None = None
+        self._code = {strategy: dict(part.code) for strategy, part in self.parts.items()}
+        self._inherit(on=on, ignore=ignore)
+        self._tests = _compile(self._code)
+        self._results = _compile_results(self._code)
+        try:
+            _native.check(self._spec(is_sync=False))
+        except _native.NativeError as error:
+            raise from_native(error) from None
+
+    def _inherit(self, **given: object) -> None:
+        for option, value in given.items():
+            if value is None:
+                continue
+            heirs = [strategy for strategy in _INHERIT if strategy in self._code]
+            if not heirs:
+                raise ConfigError("nothing here asks for it: add a retry or a circuit breaker", path=option)
+            for strategy in heirs:
+                self._code[strategy].setdefault(option, value)
+
+    def _spec(self, is_sync: bool) -> str:
+        parts: dict[str, dict[str, Any]] = {}
+        for strategy, part in self.parts.items():
+            options = dict(part.data)
+            # What only code can give crosses as `true`; steps and faults as their number, put among the data already.
+            options.update({name: True for name in self._code[strategy] if name not in ("steps", "fault", "value")})
+            parts[strategy] = options
+        spec: dict[str, Any] = {
+            "name": self.name,
+            "dialect": "python",
+            "keyed": self.key is not None,
+            "sync": is_sync,
+            "parts": parts,
+        }
+        if self.name is None and self.label is not None:
+            spec["label"] = self.label
+        seed = _native.seed()
+        if seed is not None:
+            spec["seed"] = seed
+        try:
+            return json.dumps(spec, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"an option has a value of the wrong type: {error}", path=self.label or "policy") from None
+
+    def plan(self, fn: Callable[..., Any] | None, is_sync: bool) -> Plan:
+        """What calls work with; resolved now if it is the first, or if a file was loaded or the state forgotten since."""
+        plan = self._plan
+        if plan is not None and plan.resets == _resets and (plan.loads == _loads or self.name is None):
+            return plan
+        with self._lock:
+            if self.label is None and fn is not None:
+                self.label = label_of(fn)
+            self._plan = plan = self._resolve(is_sync)
+        return plan
+
+    def _resolve(self, is_sync: bool) -> Plan:
+        loads, resets = _loads, _resets
+        try:
+            native = _native.resolve(self._spec(is_sync))
+        except _native.NativeError as error:
+            raise from_native(error) from None
+        info = json.loads(native.info())
+        effective = info["parts"]
+        return Plan(
+            native=native,
+            label=info.get("label") or self.label or "",
+            parts=effective,
+            code=self._code,
+            tests=tuple((bit, test) for bit, test, early in self._tests if early),
+            late_tests=tuple((bit, test) for bit, test, early in self._tests if not early),
+            result_tests=self._results,
+            is_threaded=bool((effective.get("timeout") or {}).get("thread")),
+            loads=loads,
+            resets=resets,
+        )
+
+
+def _compile(code: dict[str, dict[str, Any]]) -> list[tuple[int, _classify.Test, bool]]:
+    found = []
+    for strategy, on_bit, ignore_bit, early in _JUDGES:
+        for option, bit in (("on", on_bit), ("ignore", ignore_bit)):
+            spec = code.get(strategy, {}).get(option)
+            if spec is not None:
+                found.append((bit, _classify.compile_matcher(spec, f"{strategy}.{option}"), early))
+    return found
+
+
+def _compile_results(code: dict[str, dict[str, Any]]) -> tuple[tuple[int, Callable[[Any], bool]], ...]:
+    bits = {"retry": _classify.RETRY_RESULT, "circuit_breaker": _classify.BREAKER_RESULT}
+    return tuple(
+        (bit, _classify.compile_result_test(code[strategy]["on_result"], f"{strategy}.on_result"))
+        for strategy, bit in bits.items()
+        if code.get(strategy, {}).get("on_result") is not None
+    )
+
+
+def label_of(fn: Callable[..., Any]) -> str:
+    """How an unnamed policy is called in events, metrics and errors: by the function that it guards."""
+    fn = inspect.unwrap(getattr(fn, "func", fn))
+    name = getattr(fn, "__qualname__", type(fn).__qualname__)
+    return f"{getattr(fn, '__module__', type(fn).__module__)}.{name}"

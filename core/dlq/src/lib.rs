@@ -1,0 +1,53 @@
+//! Dead letters: failed calls on record, waiting for their second chance.
+//!
+//! The bindings need two types. [`Queue`] puts, reads, groups, parks and purges letters; [`Redrive`] delivers them again, one
+//! [`Step`](Redrive::next) at a time, by lease and fencing token. Both speak JSON texts, so that a binding stays glue:
+//!
+//! ```
+//! use seawall_dlq::{Queue, Redrive};
+//!
+//! let queue = Queue::open("orders", "memory:")?;
+//! let id = queue.put(r#"{"payload": {"order": 7}, "error": {"type": "Timeout", "message": "no answer"}}"#)?;
+//! assert!(queue.get(&id)?.is_some());
+//!
+//! let redrive = Redrive::new(&queue, r#"{"rate": "10/s"}"#, 0)?;
+//! let step = redrive.next(0)?; // {"deliver": {…the letter…}, "token": 1}
+//! assert!(step.contains("deliver"));
+//! redrive.delivered(1, true, None, 5)?;
+//! assert_eq!(redrive.next(100)?, r#"{"done":{"ok":1,"failed":0,"skipped":0,"remaining":0,"stopped":null}}"#);
+//! # Ok::<(), seawall_dlq::DlqError>(())
+//! ```
+//!
+//! Where letters are kept is a [`DeadLetterStore`]. `memory:` is built in; others announce themselves with [`register_store`].
+//! Records are MessagePack maps ([`Record`]), the same bytes in every store and from every language.
+#![forbid(unsafe_code)]
+
+mod error;
+mod failure;
+mod fingerprint;
+mod letter;
+mod memory;
+mod options;
+mod pace;
+mod query;
+mod queue;
+mod record;
+mod redact;
+mod redact_json;
+mod redrive;
+mod registry;
+mod store;
+mod time;
+
+pub use error::DlqError;
+pub use failure::{Attempt, Cause, Failure, Frame};
+pub use memory::MemoryStore;
+pub use query::Query;
+pub use queue::Queue;
+pub use record::{Origin, Record, RecordId, Redaction, SCHEMA, State, Times};
+pub use redrive::Redrive;
+pub use registry::{default_store_url, register_store, store_at};
+pub use store::{
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token,
+    Write,
+};

@@ -1,0 +1,162 @@
+//! From the wish to attempt to the attempt: refusals are looked up first, innermost first and without effect; then resources are taken
+//! outermost first, the breaker's permit last. So an open circuit uses up no turn and no slot, and no lease runs in a queue.
+
+use super::{Call, Env, Phase};
+use crate::policy::breaker::{Permit, Refusal, State};
+use crate::policy::bulkhead::{Answer as SlotAnswer, Bulkhead, Place, Waiters};
+use crate::policy::rate_limit::Answer as TurnAnswer;
+use crate::step::{Event, Output, Outputs, TimerReason, Transition};
+use crate::time::{MS, ceil_ms};
+
+impl Call {
+    pub(super) fn begin_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        if self.is_overdue(now) {
+            return self.expire(env, now, out);
+        }
+        if let Some(cell) = env.cell()
+            && let Some(refusal) = cell.would_refuse(now)
+        {
+            cell.count_refusal(&refusal);
+            return self.refused(env, refusal, out);
+        }
+        if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead)) {
+            return self.reject(env, "bulkhead.full", None, out);
+        }
+        self.take_turn(env, now, out);
+    }
+
+    fn take_turn<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        let Some(limit) = env.policy.rate_limit.as_ref() else { return self.enter(env, now, out) };
+        let left_ms = self.left_ns(now).map(|left| left / MS);
+        match limit.take(env.rate_limit, now, left_ms) {
+            TurnAnswer::Pass => self.enter(env, now, out),
+            TurnAnswer::Wait { ms, reservation } => {
+                self.phase = Phase::Turn { reservation };
+                out.push(Output::Sleep(TimerReason::RateLimit, ms));
+            }
+            TurnAnswer::Refuse(ms) => self.reject(env, "rate.limited", Some(ms), out),
+        }
+    }
+
+    pub(super) fn enter<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return self.admit(env, now, false, out) };
+        match bulkhead.enter(env.bulkhead, env.waiters) {
+            SlotAnswer::Entered => self.admit(env, now, true, out),
+            SlotAnswer::Full => self.reject(env, "bulkhead.full", None, out),
+            SlotAnswer::Parked(ticket) => {
+                self.phase = Phase::Queued { ticket };
+                self.queued_at = now;
+                let (in_use, queued) = Bulkhead::load(env.bulkhead);
+                out.push(Output::Park(ticket));
+                if let Some(ms) = self.queue_wait_ms(bulkhead, now) {
+                    out.push(Output::Timer(TimerReason::Queue, 0, ms));
+                }
+                out.push(Output::Event(Event::Queued { in_use, queued }));
+            }
+        }
+    }
+
+    /// The longest wait in the queue from `now`: the option's, or the time left where no timer races the whole call.
+    fn queue_wait_ms(&self, bulkhead: &Bulkhead, now: u64) -> Option<u64> {
+        let own = bulkhead.max_wait_ms.map(|ms| (self.queued_at + ms * MS).saturating_sub(now));
+        let left = if self.begin.cooperative { self.left_ns(now) } else { None };
+        match (own, left) {
+            (Some(own), Some(left)) => Some(ceil_ms(own.min(left))),
+            (own, left) => own.or(left).map(ceil_ms),
+        }
+    }
+
+    pub(super) fn queue_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return };
+        match self.queue_wait_ms(bulkhead, now) {
+            Some(ms) if ms > 0 => out.push(Output::Timer(TimerReason::Queue, 0, ms)),
+            _ => self.granted(env, now, true, out),
+        }
+    }
+
+    /// Fetches the answer for the parked ticket; `overdue` leaves the queue if there is none.
+    pub(super) fn granted<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, overdue: bool, out: &mut Outputs) {
+        let (Phase::Queued { ticket }, Some(bulkhead)) = (self.phase, env.policy.bulkhead.as_ref()) else { return };
+        match bulkhead.settle(env.bulkhead, env.waiters, ticket, overdue) {
+            Place::Waiting => out.push(Output::Park(ticket)),
+            Place::Granted => self.admit(env, now, true, out),
+            Place::Left if self.is_overdue(now) => self.expire(env, now, out),
+            Place::Left => self.reject(env, "bulkhead.full", None, out),
+            Place::TurnedAway => self.turned_away(env, now, out),
+        }
+    }
+
+    /// The circuit opened while the call waited for its slot. It may have closed again since; the call was rejected all the same.
+    fn turned_away<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        let Some(cell) = env.cell() else { return self.reject(env, "bulkhead.full", None, out) };
+        let refusal = cell.would_refuse(now).unwrap_or(Refusal {
+            code: "circuit.open",
+            state: State::Open,
+            generation: 0,
+            retry_after_ms: Some(0),
+        });
+        cell.count_refusal(&refusal);
+        self.refused(env, refusal, out);
+    }
+
+    fn admit<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, slot: bool, out: &mut Outputs) {
+        let permit = match env.cell() {
+            None => None,
+            Some(cell) => {
+                let (answer, transition) = cell.admit(now);
+                Self::announce(env, transition, out);
+                match answer {
+                    Ok(permit) => Some(permit),
+                    Err(refusal) => {
+                        if slot {
+                            Self::leave(env, out);
+                        }
+                        return self.refused(env, refusal, out);
+                    }
+                }
+            }
+        };
+        self.start_attempt(env, now, permit, slot, out);
+    }
+
+    fn start_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool, out: &mut Outputs) {
+        let attempt = self.push_attempt(env, now, permit, slot);
+        let strike = env.strike(now, attempt.number, self.begin.redrives);
+        if let (1, Some(budget)) = (attempt.number, env.policy.retry.as_ref().and_then(|retry| retry.budget.as_ref())) {
+            budget.deposit(env.budget, now);
+        }
+        self.phase = Phase::Running;
+        if let Some(strike) = strike {
+            out.push(Output::Event(Event::Chaos { attempt: attempt.number, fault: strike.fault, latency_ms: strike.latency_ms }));
+        }
+        let own_ms = env.policy.attempt_ns.map(ceil_ms);
+        let left_ms = self.left_ns(now).map(ceil_ms);
+        out.push(Output::Start {
+            attempt: attempt.number,
+            deadline_ms: own_ms.into_iter().chain(left_ms).min(),
+            latency_ms: strike.map_or(0, |strike| strike.latency_ms),
+            fault: strike.and_then(|strike| strike.fault),
+        });
+        if let (Some(ms), false) = (own_ms, self.begin.cooperative) {
+            out.push(Output::Timer(TimerReason::Attempt, attempt.number, ms));
+        }
+    }
+
+    /// Frees a slot; whoever waited longest now holds it.
+    pub(super) fn leave<W: Waiters>(env: &Env<'_, W>, out: &mut Outputs) {
+        if let Some(bulkhead) = env.policy.bulkhead.as_ref()
+            && let Some(ticket) = bulkhead.leave(env.bulkhead, env.waiters)
+        {
+            out.push(Output::Wake(ticket));
+        }
+    }
+
+    /// Tells of a transition. When the circuit opens, everybody queued above it is turned away at once.
+    pub(super) fn announce<W: Waiters>(env: &Env<'_, W>, transition: Option<Transition>, out: &mut Outputs) {
+        let Some(transition) = transition else { return };
+        out.push(Output::Event(Event::Breaker(transition)));
+        if let (State::Open, Some(bulkhead)) = (transition.to, env.policy.bulkhead.as_ref()) {
+            bulkhead.turn_away(env.bulkhead, env.waiters, |ticket| out.push(Output::Wake(ticket)));
+        }
+    }
+}

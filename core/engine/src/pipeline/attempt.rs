@@ -1,0 +1,229 @@
+//! An attempt's life: it runs, it ends or is cut, it votes once, and the retry is asked.
+
+use super::{Call, Env, Phase};
+use crate::chance::Purpose;
+use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
+use crate::policy::breaker::{Permit, State, Vote};
+use crate::policy::bulkhead::Waiters;
+use crate::policy::retry::Situation;
+use crate::step::{Event, Failure, Finish, How, Output, Outputs, TimerReason};
+use crate::time::{MS, ceil_ms};
+
+/// One attempt.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it started, in nanoseconds.
+    pub started: u64,
+    /// When it ended or was cut.
+    pub ended: Option<u64>,
+    /// Where it stands.
+    pub state: AttemptState,
+    /// The wait of ours that followed it, in milliseconds.
+    pub delay_ms: Option<u64>,
+    /// Whether chaos struck it.
+    pub(super) permit: Option<Permit>,
+    pub(super) slot: bool,
+    pub(super) deadline: Option<u64>,
+}
+
+/// Where an attempt stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AttemptState {
+    /// The callee works.
+    Running,
+    /// It succeeded.
+    Succeeded,
+    /// It failed.
+    Failed,
+    /// It ended with an error that does not count.
+    Ignored,
+    /// A limit passed; the callee may still work.
+    TimedOut,
+    /// It was cancelled; the callee may still work.
+    Cancelled,
+}
+
+impl AttemptState {
+    /// Its name in reports, letters and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Succeeded => "success",
+            Self::Failed => "failure",
+            Self::Ignored => "ignored",
+            Self::TimedOut => "timeout",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+const CUT: Outcome = Outcome { kind: Kind::Timeout, bits: Bits(0), status: 0, pushback: Pushback::None };
+
+impl Call {
+    pub(super) fn push_attempt<W>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool) -> Attempt {
+        let own = env.policy.attempt_ns.map(|limit| now.saturating_add(limit));
+        let attempt = Attempt {
+            number: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1),
+            started: now,
+            ended: None,
+            state: AttemptState::Running,
+            delay_ms: None,
+            permit,
+            slot,
+            deadline: own,
+        };
+        self.attempts.push(attempt);
+        attempt
+    }
+
+    fn attempt_mut(&mut self, number: u32) -> Option<&mut Attempt> {
+        self.attempts.get_mut((number as usize).checked_sub(1)?)
+    }
+
+    pub(super) fn ended<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, outcome: Outcome, out: &mut Outputs) {
+        let Some(attempt) = self.attempt_mut(number).copied() else { return };
+        if attempt.state != AttemptState::Running {
+            return self.free_slot(env, number, out);
+        }
+        let limit = attempt.deadline.into_iter().chain(self.deadline.map(|deadline| deadline.at)).min();
+        let late = limit.is_some_and(|limit| now > limit) && outcome.kind != Kind::Cancelled;
+        let counts = self.close_attempt(env, now, number, outcome, late, out);
+        self.free_slot(env, number, out);
+        if late {
+            let duration_ms = (now - attempt.started) / MS;
+            out.push(Output::Event(Event::TimeoutLate { attempt: number, duration_ms }));
+        }
+        match (outcome.kind, counts) {
+            (Kind::Cancelled, _) => self.finish(Finish::Cancelled, out),
+            // A late success is delivered, whatever its limit said and whatever `on_result` thinks of it.
+            (Kind::Success, _) if late => self.finish(Finish::Value(number), out),
+            (Kind::Success, Verdict::Success) => self.finish(Finish::Value(number), out),
+            (Kind::Success, _) => self.consider_retry(env, now, number, How::Result(number), outcome, out),
+            _ => {
+                let how = How::Attempt(number);
+                self.last = Some((Failure { how, retry_after_ms: None, cause: 0 }, outcome));
+                self.consider_retry(env, now, number, how, outcome, out);
+            }
+        }
+    }
+
+    /// Votes, and marks how the attempt ended. Gives what the outcome is to the caller: a failure if anybody counts it as one.
+    fn close_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, outcome: Outcome, late: bool, out: &mut Outputs) -> Verdict {
+        let retry_on = env.policy.retry.as_ref().is_some_and(|retry| retry.has_on);
+        let breaker_on = env.policy.breaker.as_ref().is_some_and(|breaker| breaker.has_on);
+        let to_retry = outcome.verdict(Judge::Retry, retry_on);
+        let to_breaker = if late { Verdict::Failure } else { outcome.verdict(Judge::Breaker, breaker_on) };
+        let failed = to_retry == Verdict::Failure || to_breaker == Verdict::Failure;
+        let state = match outcome.kind {
+            Kind::Success if !failed => AttemptState::Succeeded,
+            Kind::Cancelled => AttemptState::Cancelled,
+            _ if failed => AttemptState::Failed,
+            _ => AttemptState::Ignored,
+        };
+        let started = self.attempt_mut(number).map_or(now, |attempt| attempt.started);
+        if state == AttemptState::Failed {
+            out.push(Output::Event(Event::AttemptFailed { attempt: number, duration_ms: now.saturating_sub(started) / MS }));
+        }
+        self.vote(env, now, number, state, to_breaker, outcome.pushback, out);
+        match outcome.kind {
+            Kind::Success if to_retry == Verdict::Failure || to_breaker == Verdict::Failure && !late => Verdict::Failure,
+            Kind::Success => Verdict::Success,
+            _ => to_retry,
+        }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one end, told in full")]
+    fn vote<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, state: AttemptState, verdict: Verdict, pushback: Pushback, out: &mut Outputs) {
+        let Some(attempt) = self.attempt_mut(number) else { return };
+        attempt.ended = Some(now);
+        attempt.state = state;
+        let (Some(permit), Some(cell)) = (attempt.permit.take(), env.cell()) else { return };
+        let server_ms = if let Pushback::After(ms) = pushback { ms } else { 0 };
+        let transition = cell.record(permit, Vote { verdict, is_first: number == 1, server_ms }, now);
+        Self::announce(env, transition, out);
+    }
+
+    pub(super) fn free_slot<W: Waiters>(&mut self, env: &Env<'_, W>, number: u32, out: &mut Outputs) {
+        let held = self.attempt_mut(number).is_some_and(|attempt| core::mem::take(&mut attempt.slot));
+        if held {
+            Self::leave(env, out);
+        }
+    }
+
+    /// Cuts what runs. Its slot stays taken until the callee really ends.
+    pub(super) fn cut<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, state: AttemptState, verdict: Verdict, out: &mut Outputs) {
+        for index in 0..self.attempts.len() {
+            let attempt = self.attempts[index];
+            if attempt.state == AttemptState::Running {
+                self.vote(env, now, attempt.number, state, verdict, Pushback::None, out);
+                out.push(Output::Cancel(attempt.number));
+            }
+        }
+    }
+
+    pub(super) fn attempt_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, out: &mut Outputs) {
+        let Some(attempt) = self.attempt_mut(number).copied() else { return };
+        let (AttemptState::Running, Some(deadline)) = (attempt.state, attempt.deadline) else { return };
+        if now < deadline {
+            return out.push(Output::Timer(TimerReason::Attempt, number, ceil_ms(deadline - now)));
+        }
+        self.cut(env, now, AttemptState::TimedOut, Verdict::Failure, out);
+        out.push(Output::Event(Event::TimeoutFired { code: "timeout.attempt", attempt: number }));
+        let how = How::Ours("timeout.attempt");
+        self.last = Some((Failure { how, retry_after_ms: None, cause: 0 }, CUT));
+        self.consider_retry(env, now, number, how, CUT, out);
+    }
+
+    fn consider_retry<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome, out: &mut Outputs) {
+        let failure = Failure { how, retry_after_ms: None, cause: 0 };
+        match self.retry_wait(env, now, number, how, outcome) {
+            None => self.fail(env, failure, outcome, out),
+            Some(Err(reason)) => {
+                self.reason = Some(reason);
+                if reason != "not_retryable" {
+                    out.push(Output::Event(Event::RetryStopped { attempt: number, reason }));
+                }
+                self.fail(env, failure, outcome, out);
+            }
+            Some(Ok(ms)) => {
+                self.phase = Phase::Backoff;
+                if let Some(attempt) = self.attempt_mut(number) {
+                    attempt.delay_ms = Some(ms);
+                }
+                out.push(Output::Event(Event::RetryScheduled { attempt: number, delay_ms: ms }));
+                out.push(Output::Sleep(TimerReason::Backoff, ms));
+            }
+        }
+    }
+
+    fn retry_wait<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome) -> Option<Result<u64, &'static str>> {
+        let retry = env.policy.retry.as_ref()?;
+        let is_cut = matches!(how, How::Ours(_));
+        if !is_cut && outcome.verdict(Judge::Retry, retry.has_on) != Verdict::Failure {
+            return Some(Err("not_retryable"));
+        }
+        let breaker_open = env.cell().is_some_and(|cell| matches!(cell.state(now), State::Open | State::Isolated));
+        let wait = retry.wait(Situation {
+            attempt: number,
+            pushback: outcome.pushback,
+            breaker_open,
+            left_ns: self.left_ns(now),
+            attempt_ns: env.policy.attempt_ns.unwrap_or(0),
+            previous_ns: self.previous_wait_ns,
+            draw: env.source.draw(Purpose::Backoff, self.begin.ordinal, number),
+        });
+        let wait = match wait {
+            Ok(wait) => wait,
+            Err(reason) => return Some(Err(reason)),
+        };
+        let cost = if outcome.throttled() { 2_000 } else { 1_000 };
+        if retry.budget.as_ref().is_some_and(|budget| !budget.withdraw(env.budget, now, cost)) {
+            return Some(Err("budget_exhausted"));
+        }
+        self.previous_wait_ns = wait.own_ns;
+        Some(Ok(wait.ms))
+    }
+}

@@ -1,0 +1,92 @@
+//! What a call works with: the compiled policy, and the words that its caller owns.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::chance::Source;
+use crate::policy::breaker::{Breaker, Cell};
+use crate::policy::bulkhead::Bulkhead;
+use crate::policy::chaos::{self, Chaos, Strike};
+use crate::policy::rate_limit::RateLimit;
+use crate::policy::retry::Retry;
+
+/// A compiled policy.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Retry.
+    pub retry: Option<Retry>,
+    /// Rate limit.
+    pub rate_limit: Option<RateLimit>,
+    /// Bulkhead.
+    pub bulkhead: Option<Bulkhead>,
+    /// Circuit breaker.
+    pub breaker: Option<Breaker>,
+    /// The limit of an attempt, in nanoseconds.
+    pub attempt_ns: Option<u64>,
+    /// The limit of the call, in nanoseconds.
+    pub total_ns: Option<u64>,
+    /// Fallback.
+    pub fallback: Option<Fallback>,
+    /// Dead letter.
+    pub dead_letter: Option<DeadLetter>,
+    /// Chaos.
+    pub chaos: Option<Chaos>,
+}
+
+/// A fallback, as far as the engine cares.
+#[derive(Clone, Copy, Debug)]
+pub struct Fallback {
+    /// Steps of the chain.
+    pub steps: u32,
+    /// Whether `on` was given.
+    pub has_on: bool,
+}
+
+/// A dead letter, as far as the engine cares.
+#[derive(Clone, Copy, Debug)]
+pub struct DeadLetter {
+    /// Whether `on` was given.
+    pub has_on: bool,
+}
+
+/// The policy, the shared words of one key, and the facts of one moment.
+pub struct Env<'a, W> {
+    /// The policy.
+    pub policy: &'a Policy,
+    /// The circuit breaker's words.
+    pub breaker: &'a [AtomicU64],
+    /// The bulkhead's word.
+    pub bulkhead: &'a AtomicU64,
+    /// The bulkhead's waiters.
+    pub waiters: &'a W,
+    /// The rate limit's word.
+    pub rate_limit: &'a AtomicU64,
+    /// The retry budget's words, shared by all keys.
+    pub budget: &'a [AtomicU64],
+    /// Attempts that chaos has seen, over all keys.
+    pub chaos_seen: &'a AtomicU64,
+    /// The draws of this policy object.
+    pub source: Source,
+    /// The draws of chaos, if it has a seed of its own.
+    pub chaos_source: Source,
+    /// Whether chaos may strike.
+    pub armed: bool,
+    /// The key of the call.
+    pub key: Option<&'a str>,
+}
+
+impl<'a, W> Env<'a, W> {
+    /// The circuit breaker.
+    #[must_use]
+    pub fn cell(&self) -> Option<Cell<'a>> {
+        let options = self.policy.breaker.as_ref()?;
+        Some(Cell { options, words: self.breaker, source: self.source })
+    }
+
+    /// What strikes this attempt. Disarmed, it costs one comparison.
+    pub(super) fn strike(&self, now: u64, attempt: u32, redrives: u32) -> Option<Strike> {
+        let chaos = self.policy.chaos.as_ref().filter(|_| self.armed)?;
+        // Relaxed: the number only has to differ from every other attempt's.
+        let ordinal = self.chaos_seen.fetch_add(1, Ordering::Relaxed);
+        chaos.strike(self.chaos_source, now, chaos::Place { key: self.key, ordinal, attempt, redrives })
+    }
+}

@@ -1,0 +1,124 @@
+//! Half-open slots. A trial holds its slot by a lease; the lease that nobody ends votes failure at its deadline, so that a trial that
+//! never reports can neither wedge the breaker nor let more calls through than there are slots.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::word::{State, StateWord, tag};
+use super::Cell;
+use crate::table::layout::breaker as at;
+use crate::time::MS;
+
+const FREE: u64 = 0;
+const HELD: u64 = 1;
+const SUCCEEDED: u64 = 2;
+const FAILED: u64 = 3;
+const DEADLINE: u64 = (1 << 46) - 1;
+
+/// `generation:16 | code:2 | deadline_ms:46`, of one generation.
+#[derive(Clone, Copy)]
+struct Lease {
+    code: u64,
+    deadline_ms: u64,
+}
+
+fn pack(generation: u32, code: u64, deadline_ms: u64) -> u64 {
+    (tag(generation) << 48) | (code << 46) | (deadline_ms & DEADLINE)
+}
+
+fn unpack(word: u64, generation: u32) -> Lease {
+    if word >> 48 == tag(generation) {
+        Lease { code: (word >> 46) & 3, deadline_ms: word & DEADLINE }
+    } else {
+        Lease { code: FREE, deadline_ms: 0 }
+    }
+}
+
+/// How the trials of a half-open generation stand.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) succeeded: u32,
+    pub(super) failed: u32,
+    pub(super) held: u32,
+    /// The earliest deadline of a held lease.
+    pub(super) earliest_ms: Option<u64>,
+    /// The deadlines of lapsed leases, the latest that was needed to decide.
+    pub(super) lapsed_ms: Option<u64>,
+}
+
+/// What a half-open generation has come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Decision {
+    Undecided,
+    Close,
+    /// Open, the break running from this millisecond; true if a lapse decided it.
+    Open(u64, bool),
+}
+
+impl Cell<'_> {
+    fn slots(&self) -> &[AtomicU64] {
+        &self.words[at::LEASES..at::LEASES + self.options.slots as usize]
+    }
+
+    /// Takes a free slot until `deadline_ms`. Nobody takes over a lapsed one: it is spent.
+    pub(super) fn take_slot(&self, generation: u32, deadline_ms: u64) -> Option<u32> {
+        let held = pack(generation, HELD, deadline_ms);
+        (0u32..).zip(self.slots()).find_map(|(number, word)| {
+            // SeqCst: slots are compared with the state word, see `Cell::state_word`.
+            let seen = word.load(Ordering::SeqCst);
+            let free = unpack(seen, generation).code == FREE && tag(generation).wrapping_sub(seen >> 48) & 0xFFFF < 1 << 15;
+            (free && word.compare_exchange(seen, held, Ordering::SeqCst, Ordering::SeqCst).is_ok()).then_some(number)
+        })
+    }
+
+    /// Ends a lease by its exact word; a lease that lapsed or ended before stays as it is.
+    pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>) -> bool {
+        let Some(word) = self.slots().get(slot as usize) else { return false };
+        let code = match succeeded {
+            None => FREE,
+            Some(true) => SUCCEEDED,
+            Some(false) => FAILED,
+        };
+        let mine = pack(generation, HELD, deadline_ms);
+        word.compare_exchange(mine, pack(generation, code, 0), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+    }
+
+    pub(super) fn tally(&self, generation: u32, now_ms: u64) -> Tally {
+        let mut tally = Tally::default();
+        for word in self.slots() {
+            let lease = unpack(word.load(Ordering::SeqCst), generation);
+            match lease.code {
+                SUCCEEDED => tally.succeeded += 1,
+                FAILED => tally.failed += 1,
+                HELD if lease.deadline_ms <= now_ms => {
+                    tally.failed += 1;
+                    tally.lapsed_ms = tally.lapsed_ms.max(Some(lease.deadline_ms));
+                }
+                HELD => {
+                    tally.held += 1;
+                    tally.earliest_ms = Some(tally.earliest_ms.map_or(lease.deadline_ms, |ms| ms.min(lease.deadline_ms)));
+                }
+                _ => {}
+            }
+        }
+        tally
+    }
+
+    pub(super) fn decide(&self, tally: Tally, now_ms: u64) -> Decision {
+        if tally.succeeded >= self.options.successes_to_close {
+            return Decision::Close;
+        }
+        if tally.failed > self.options.slots - self.options.successes_to_close {
+            return Decision::Open(tally.lapsed_ms.unwrap_or(now_ms), tally.lapsed_ms.is_some());
+        }
+        Decision::Undecided
+    }
+
+    /// The state that a half-open word stands for: a lapse may have opened it, and that break may be over too.
+    pub(super) fn half_open_state(&self, word: StateWord, now: u64) -> State {
+        match self.decide(self.tally(word.generation(), now / MS), now / MS) {
+            Decision::Open(from_ms, _) if now / MS < from_ms + self.next_break_ms(word.generation(), 0, from_ms) => State::Open,
+            Decision::Undecided | Decision::Open(..) => State::HalfOpen,
+            Decision::Close => State::Closed,
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What a result does: it votes once, in the generation of its permit, and is judged at once.
+
+use core::sync::atomic::Ordering;
+
+use super::admit::{Permit, PermitKind};
+use super::word::{State, StateWord, Streak, tagged, update_tagged};
+use super::{Cell, Window, count, time_window};
+use crate::outcome::Verdict;
+use crate::step::Transition;
+use crate::table::layout::breaker as at;
+use crate::time::MS;
+
+/// One vote.
+#[derive(Clone, Copy, Debug)]
+pub struct Vote {
+    /// What the outcome is to this breaker.
+    pub verdict: Verdict,
+    /// Whether it was the first attempt of its call.
+    pub is_first: bool,
+    /// Milliseconds that the server asked to be left alone, or 0.
+    pub server_ms: u64,
+}
+
+impl Cell<'_> {
+    /// Ends a permit. A result of another generation is dropped; giving a permit back twice does nothing the second time.
+    pub fn record(&self, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
+        match permit.kind {
+            PermitKind::Free => None,
+            PermitKind::Closed => self.record_closed(permit.generation, vote, now),
+            PermitKind::Trial { slot, deadline_ms } => {
+                let succeeded = match vote.verdict {
+                    Verdict::Success => Some(true),
+                    Verdict::Failure => Some(false),
+                    Verdict::Ignored => None,
+                };
+                self.record_trial(permit.generation, (slot, deadline_ms), succeeded, vote.server_ms, now)
+            }
+        }
+    }
+
+    /// Counts successes that an isolate saw on its own, in the generation in which it was allowed to.
+    pub fn record_successes(&self, generation: u32, successes: u32, now: u64) {
+        let word = self.state_word();
+        if successes == 0 || word.generation() != generation || word.state() != State::Closed {
+            return;
+        }
+        Streak::end(self.word(at::STREAK), generation);
+        match self.options.window {
+            Window::Time(width) => time_window::record(self.window(), width, generation, now, u64::from(successes), 0),
+            Window::Count(size) => (0..successes.min(size)).for_each(|_| {
+                count::record(self.window(), size, generation, false);
+            }),
+        }
+    }
+
+    /// The generation in which a closed breaker counts now.
+    #[must_use]
+    pub fn closed_generation(&self) -> Option<u32> {
+        let word = self.state_word();
+        (word.state() == State::Closed).then_some(word.generation())
+    }
+
+    fn record_trial(&self, generation: u32, lease: (u32, u64), succeeded: Option<bool>, server_ms: u64, now: u64) -> Option<Transition> {
+        let word = self.state_word();
+        if word.generation() != generation || word.state() != State::HalfOpen {
+            return None;
+        }
+        // A lease whose deadline has passed has voted already, noticed or not.
+        if lease.1 > now / MS {
+            self.end_slot(generation, lease.0, lease.1, succeeded);
+        }
+        self.settle_half_open(word, now, server_ms)
+    }
+
+    fn record_closed(&self, generation: u32, vote: Vote, now: u64) -> Option<Transition> {
+        let word = self.state_word();
+        if word.generation() != generation || word.state() != State::Closed || vote.verdict == Verdict::Ignored {
+            return None;
+        }
+        let failed = vote.verdict == Verdict::Failure;
+        let streak = if failed {
+            update_tagged(self.word(at::FAILED_AT), generation, |ms| ms.max(now / MS + 1));
+            Streak::lengthen(self.word(at::STREAK), generation, vote.is_first)
+        } else {
+            Streak::end(self.word(at::STREAK), generation);
+            Streak::default()
+        };
+        match self.options.window {
+            Window::Time(width) => {
+                time_window::record(self.window(), width, generation, now, u64::from(!failed), u64::from(failed));
+            }
+            Window::Count(size) => {
+                count::record(self.window(), size, generation, failed);
+            }
+        }
+        self.judge(word, streak, vote.server_ms, now)
+    }
+
+    /// Applies the rules after a counted outcome. A success is judged too: it may be the one that reaches minimum throughput.
+    fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
+        if self.is_free_of_failures(word.generation(), now) {
+            return None;
+        }
+        let counts = self.window_counts(word.generation(), now);
+        self.holds(counts, streak).then(|| self.open(word, now / MS, server_ms, counts, false)).flatten()
+    }
+
+    /// Whether the window surely holds no failure, without summing it. The word holds the latest failure's millisecond plus one.
+    fn is_free_of_failures(&self, generation: u32, now: u64) -> bool {
+        let last = tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation);
+        match self.options.window {
+            Window::Count(_) => last == 0,
+            Window::Time(width) => last == 0 || now / MS > last.saturating_add(width.saturating_mul(at::BUCKETS as u64) / MS),
+        }
+    }
+
+    fn holds(&self, (total, failures): (u32, u32), streak: Streak) -> bool {
+        let options = self.options;
+        let ratio = options.failure_ratio.is_some_and(|ratio| {
+            failures > 0
+                && total >= options.minimum_throughput
+                && u64::from(failures) * 10_000 >= u64::from(ratio) * u64::from(total)
+        });
+        let consecutive = options.consecutive.is_some_and(|limit| streak.every >= limit);
+        let quiet = options.quiet_streak.is_some_and(|limit| streak.first >= limit && total < options.minimum_throughput);
+        ratio || consecutive || quiet
+    }
+}

@@ -1,0 +1,45 @@
+//! A window in time: ten buckets aligned to multiples of their width, the current one included. Each outcome enters exactly one
+//! life of one bucket; an old bucket is recycled by the exchange that first counts in its new life.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::table::layout::breaker::BUCKETS;
+
+const COUNT: u64 = (1 << 24) - 1;
+
+/// `generation:8 | epoch:32`, the life of a bucket.
+fn life(generation: u32, epoch: u64) -> u64 {
+    (u64::from(generation & 0xFF) << 56) | ((epoch & 0xFFFF_FFFF) << 24)
+}
+
+fn bump(word: &AtomicU64, life: u64, by: u64) {
+    // SeqCst pairs with the state word: see `Cell::state_word`.
+    let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+        let count = if word & !COUNT == life { word & COUNT } else { 0 };
+        Some(life | count.saturating_add(by).min(COUNT))
+    });
+}
+
+/// Counts `successes` and `failures` at `now`.
+pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, successes: u64, failures: u64) {
+    let epoch = now / width;
+    let at = 2 * (epoch % BUCKETS as u64) as usize;
+    if failures > 0 {
+        bump(&words[at + 1], life(generation, epoch), failures);
+    }
+    bump(&words[at], life(generation, epoch), successes + failures);
+}
+
+/// Outcomes and failures of the last ten buckets.
+pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> (u32, u32) {
+    let newest = now / width;
+    let oldest = newest.saturating_sub(BUCKETS as u64 - 1);
+    let count = |at: usize, epoch: u64| {
+        let word = words[at].load(Ordering::SeqCst);
+        if word & !COUNT == life(generation, epoch) { (word & COUNT) as u32 } else { 0 }
+    };
+    (oldest..=newest).fold((0, 0), |(total, failures), epoch| {
+        let at = 2 * (epoch % BUCKETS as u64) as usize;
+        (total + count(at, epoch), failures + count(at + 1, epoch))
+    })
+}

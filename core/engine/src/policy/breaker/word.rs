@@ -1,0 +1,151 @@
+//! The fields inside a breaker's words.
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// A breaker's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Calls pass.
+    Closed = 0,
+    /// Calls are rejected.
+    Open = 1,
+    /// Trial calls pass.
+    HalfOpen = 2,
+    /// Held open.
+    Isolated = 3,
+    /// Everything passes.
+    Disabled = 4,
+}
+
+impl State {
+    /// The state's name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Closed => "closed",
+            Self::Open => "open",
+            Self::HalfOpen => "half_open",
+            Self::Isolated => "isolated",
+            Self::Disabled => "disabled",
+        }
+    }
+}
+
+const UNTIL_BITS: u32 = 40;
+const GENERATION_BITS: u32 = 21;
+
+/// `state:3 | generation:21 | until_ms:40`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StateWord(pub(super) u64);
+
+impl StateWord {
+    pub(super) fn new(state: State, generation: u32, until_ms: u64) -> Self {
+        let generation = u64::from(generation) & ((1 << GENERATION_BITS) - 1);
+        let until = until_ms.min((1 << UNTIL_BITS) - 1);
+        Self(((state as u64) << (UNTIL_BITS + GENERATION_BITS)) | (generation << UNTIL_BITS) | until)
+    }
+
+    pub(super) fn state(self) -> State {
+        match self.0 >> (UNTIL_BITS + GENERATION_BITS) {
+            0 => State::Closed,
+            1 => State::Open,
+            2 => State::HalfOpen,
+            3 => State::Isolated,
+            _ => State::Disabled,
+        }
+    }
+
+    pub(super) fn generation(self) -> u32 {
+        ((self.0 >> UNTIL_BITS) & ((1 << GENERATION_BITS) - 1)) as u32
+    }
+
+    pub(super) fn until_ms(self) -> u64 {
+        self.0 & ((1 << UNTIL_BITS) - 1)
+    }
+}
+
+/// `opens:8 | lapses:8 | closed_at_ms:40`. Written by whoever won a transition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct History {
+    pub(super) opens: u32,
+    pub(super) lapses: u32,
+    pub(super) closed_at_ms: u64,
+}
+
+impl History {
+    pub(super) fn read(word: &AtomicU64) -> Self {
+        let word = word.load(Ordering::SeqCst);
+        Self { opens: (word >> 48) as u32 & 0xFF, lapses: (word >> 40) as u32 & 0xFF, closed_at_ms: word & ((1 << 40) - 1) }
+    }
+
+    pub(super) fn write(self, word: &AtomicU64) {
+        let opens = u64::from(self.opens.min(0xFF));
+        let lapses = u64::from(self.lapses.min(0xFF));
+        word.store((opens << 48) | (lapses << 40) | (self.closed_at_ms & ((1 << 40) - 1)), Ordering::SeqCst);
+    }
+}
+
+const TAG_SHIFT: u32 = 48;
+const TAG: u64 = 0xFFFF;
+
+pub(super) fn tag(generation: u32) -> u64 {
+    u64::from(generation) & TAG
+}
+
+/// Whether a word that carries `seen` may be taken over for `generation`: it is older, not newer. Tags wrap, so half the circle is older.
+pub(super) fn is_older(seen: u64, generation: u32) -> bool {
+    let ahead = tag(generation).wrapping_sub(seen) & TAG;
+    ahead != 0 && ahead < 1 << 15
+}
+
+/// The value of a `generation:16 | value:48` word, 0 in any other generation.
+pub(super) fn tagged(word: u64, generation: u32) -> u64 {
+    if word >> TAG_SHIFT == tag(generation) { word & ((1 << TAG_SHIFT) - 1) } else { 0 }
+}
+
+/// Applies `change` to the value of a `generation:16 | value:48` word and gives the value before; a word of an older generation starts at
+/// 0, a newer one stays and gives none.
+pub(super) fn update_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
+    word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+        let seen = word >> TAG_SHIFT;
+        if seen != tag(generation) && !is_older(seen, generation) {
+            return None;
+        }
+        let value = change(tagged(word, generation)).min((1 << TAG_SHIFT) - 1);
+        Some((tag(generation) << TAG_SHIFT) | value)
+    })
+    .ok()
+    .map(|before| tagged(before, generation))
+}
+
+/// `generation:16 | every attempt:24 | first attempts:24`.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Streak {
+    pub(super) every: u32,
+    pub(super) first: u32,
+}
+
+impl Streak {
+    const MAX: u64 = (1 << 24) - 1;
+
+    pub(super) fn read(word: &AtomicU64, generation: u32) -> Self {
+        let value = tagged(word.load(Ordering::SeqCst), generation);
+        Self { every: (value >> 24) as u32, first: (value & Self::MAX) as u32 }
+    }
+
+    pub(super) fn lengthen(word: &AtomicU64, generation: u32, is_first: bool) -> Self {
+        update_tagged(word, generation, |value| {
+            let every = ((value >> 24) + 1).min(Self::MAX);
+            let first = ((value & Self::MAX) + u64::from(is_first)).min(Self::MAX);
+            (every << 24) | first
+        });
+        Self::read(word, generation)
+    }
+
+    /// Reads first: a healthy service writes nothing here.
+    pub(super) fn end(word: &AtomicU64, generation: u32) {
+        if tagged(word.load(Ordering::SeqCst), generation) != 0 {
+            update_tagged(word, generation, |_| 0);
+        }
+    }
+}

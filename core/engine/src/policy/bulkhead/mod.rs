@@ -1,0 +1,159 @@
+//! Bulkhead: slots and a queue in front of them, first come, first served.
+//!
+//! | in use, queued | enter | leave |
+//! |---|---|---|
+//! | below the maximum, none queued | slot taken | slot freed |
+//! | otherwise, queue has room | parked with a ticket | the slot passes to the first ticket, which is woken |
+//! | otherwise | full | the same |
+//!
+//! One word holds both counts, so that no wake is lost between them: whoever frees a slot sees in the same word whether somebody waits.
+//! The order of the waiters is in a list that the caller keeps behind a lock of its own, entered only when somebody waits.
+
+mod queue;
+
+use core::sync::atomic::{AtomicU64, Ordering};
+
+pub use queue::{Place, WaitList};
+
+/// The compiled options.
+#[derive(Clone, Debug)]
+pub struct Bulkhead {
+    /// Slots.
+    pub max_concurrent: u32,
+    /// Places in the queue.
+    pub max_queue: u32,
+    /// The longest wait in the queue, in milliseconds.
+    pub max_wait_ms: Option<u64>,
+}
+
+/// The lock around a [`WaitList`], whose kind the engine does not know.
+pub trait Waiters {
+    /// Runs `work` alone on the list.
+    fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T;
+}
+
+/// The answer to one attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A slot is taken.
+    Entered,
+    /// The caller waits with this ticket.
+    Parked(u64),
+    /// Neither.
+    Full,
+}
+
+fn split(word: u64) -> (u32, u32) {
+    ((word >> 32) as u32, word as u32)
+}
+
+fn join(in_use: u32, queued: u32) -> u64 {
+    (u64::from(in_use) << 32) | u64::from(queued)
+}
+
+impl Bulkhead {
+    /// Slots in use and waiters queued.
+    #[must_use]
+    pub fn load(word: &AtomicU64) -> (u32, u32) {
+        split(word.load(Ordering::Acquire))
+    }
+
+    /// Whether an attempt that may not queue, or finds the queue full, would be refused. Takes nothing.
+    #[must_use]
+    pub fn would_refuse(&self, word: &AtomicU64) -> bool {
+        let (in_use, queued) = Self::load(word);
+        (in_use >= self.max_concurrent || queued > 0) && queued >= self.max_queue
+    }
+
+    /// Takes a slot or a place in the queue.
+    pub fn enter(&self, word: &AtomicU64, waiters: &impl Waiters) -> Answer {
+        // Acquire and Release: what a leaving call did happens before what the next holder of its slot does.
+        let taken = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            (in_use < self.max_concurrent && queued == 0).then(|| join(in_use + 1, 0))
+        });
+        if taken.is_ok() {
+            return Answer::Entered;
+        }
+        if self.max_queue == 0 {
+            return Answer::Full;
+        }
+        waiters.with(|list| self.enter_or_park(word, list))
+    }
+
+    /// Under the lock only other entries are shut out, not leavers, so the count of the queue is raised in the same exchange that
+    /// finds no slot free.
+    fn enter_or_park(&self, word: &AtomicU64, list: &mut WaitList) -> Answer {
+        let mut parked = false;
+        let changed = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            parked = in_use >= self.max_concurrent || queued > 0;
+            match parked {
+                false => Some(join(in_use + 1, queued)),
+                true if queued < self.max_queue => Some(join(in_use, queued + 1)),
+                true => None,
+            }
+        });
+        match changed {
+            Err(_) => Answer::Full,
+            Ok(_) if parked => Answer::Parked(list.push()),
+            Ok(_) => Answer::Entered,
+        }
+    }
+
+    /// Gives a slot back. Somebody who waited now holds it and is to be woken.
+    pub fn leave(&self, word: &AtomicU64, waiters: &impl Waiters) -> Option<u64> {
+        let freed = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            (queued == 0).then(|| join(in_use.saturating_sub(1), 0))
+        });
+        if freed.is_ok() {
+            return None;
+        }
+        waiters.with(|list| self.pass_on(word, list))
+    }
+
+    /// Under the lock the queue cannot change, except that its last waiter may just have been cancelled: then the slot is freed.
+    fn pass_on(&self, word: &AtomicU64, list: &mut WaitList) -> Option<u64> {
+        let next = list.grant_first();
+        let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            Some(match next {
+                Some(_) => join(in_use, queued.saturating_sub(1)),
+                None => join(in_use.saturating_sub(1), queued),
+            })
+        });
+        next
+    }
+
+    /// Where the holder of `ticket` stands, after a wake, a time-out or a cancellation; `abandon` takes it out of the queue.
+    pub fn settle(&self, word: &AtomicU64, waiters: &impl Waiters, ticket: u64, abandon: bool) -> Place {
+        waiters.with(|list| {
+            let place = list.settle(ticket, abandon);
+            if place == Place::Left {
+                Self::drop_queued(word, 1);
+            }
+            place
+        })
+    }
+
+    /// Turns away everybody who waits, because the circuit below has opened; the tickets are to be woken.
+    pub fn turn_away(&self, word: &AtomicU64, waiters: &impl Waiters, mut wake: impl FnMut(u64)) {
+        if Self::load(word).1 == 0 {
+            return;
+        }
+        let tickets = waiters.with(|list| {
+            let tickets = list.turn_away_all();
+            Self::drop_queued(word, u32::try_from(tickets.len()).unwrap_or(u32::MAX));
+            tickets
+        });
+        tickets.into_iter().for_each(&mut wake);
+    }
+
+    fn drop_queued(word: &AtomicU64, count: u32) {
+        let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            Some(join(in_use, queued.saturating_sub(count)))
+        });
+    }
+}

@@ -1,0 +1,7 @@
+//! The strategies, a folder each. Each opens with its table of transitions.
+
+pub mod breaker;
+pub mod bulkhead;
+pub mod chaos;
+pub mod rate_limit;
+pub mod retry;

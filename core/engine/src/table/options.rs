@@ -1,0 +1,135 @@
+//! Options: name, kind, default and meaning of everything that can be written in a policy.
+
+/// What a value of an option may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// A duration of whole milliseconds between the two bounds.
+    Duration(u64, u64),
+    /// A share in (0, 1], or in [0, 1] where zero makes sense (`true`); chaos also takes "30%".
+    Ratio(bool),
+    /// A whole number between the two bounds.
+    Int(u64, u64),
+    /// A number of at least 1 with up to three decimals.
+    Factor,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A rate: "100/s", "5/m", "1000/h".
+    Rate,
+    /// A retry budget: `{ratio, per_second}`, or null or false for none.
+    Budget,
+    /// Text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A duration, or a range of two: "200ms..800ms".
+    Latency,
+    /// A number of seed.
+    Seed,
+    /// An instant, RFC 3339.
+    Instant,
+    /// Any JSON value.
+    Value,
+    /// Something only code can give: a function, a class, a list of either. Crosses the boundary as `true`.
+    Code,
+    /// A chain of functions or values, given in code: crosses as the number of steps.
+    Steps,
+    /// One or more faults, given in code: crosses as their number or their weights.
+    Faults,
+}
+
+/// One option.
+#[derive(Debug)]
+pub struct OptionRow {
+    /// The strategy it belongs to, or `*` for every one.
+    pub strategy: &'static str,
+    /// Its name, snake_case.
+    pub name: &'static str,
+    /// What it takes.
+    pub kind: Kind,
+    /// Its default as documentation shows it; empty where it must be given or is off.
+    pub default: &'static str,
+    /// What it means.
+    pub doc: &'static str,
+}
+
+const fn row(strategy: &'static str, name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> OptionRow {
+    OptionRow { strategy, name, kind, default, doc }
+}
+
+/// Every strategy, outermost first: the canonical order of a policy.
+pub const STRATEGIES: &[&str] =
+    &["fallback", "dead_letter", "timeout", "retry", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
+
+const DAY: u64 = 86_400_000;
+const ON: &str = "Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.";
+const IGNORE: &str = "Subtracts from what counts as a failure: a class, a code, a predicate, or several of these.";
+const ON_RESULT: &str = "A predicate on results: a rejected one counts as a failure.";
+
+/// Every option.
+pub const OPTIONS: &[OptionRow] = &[
+    row("retry", "max_attempts", Kind::Int(1, 1_000), "3", "Attempts in all, the first included."),
+    row("retry", "backoff", Kind::Choice(&["exponential", "linear", "constant"]), "exponential", "How waits grow: base x factor^n, base x (n + 1), or base."),
+    row("retry", "base_delay", Kind::Duration(0, DAY), "100ms", "The first wait, before jitter."),
+    row("retry", "factor", Kind::Factor, "2", "How much longer each exponential wait is than the one before."),
+    row("retry", "max_delay", Kind::Duration(0, DAY), "10s", "The cap of a wait, applied before jitter."),
+    row("retry", "jitter", Kind::Choice(&["full", "equal", "decorrelated", "none"]), "full", "How a wait is spread: all of it, its upper half, from the previous one, or not."),
+    row("retry", "retry_after", Kind::Code, "", "Reads the server's wait from an error or a rejected result; default: its `retry_after`, else its Retry-After header."),
+    row("retry", "retry_after_max", Kind::Duration(0, DAY), "60s", "The longest wait a server may ask for; a longer one ends the call."),
+    row("retry", "wait_for_breaker", Kind::Flag, "false", "Keep retrying when the circuit breaker inside has opened."),
+    row("retry", "retry_budget", Kind::Budget, "{ ratio = 0.2, per_second = 1 }", "How many retries the calls of the last ten seconds pay for; one budget per name."),
+    row("retry", "on", Kind::Code, "", ON),
+    row("retry", "ignore", Kind::Code, "", IGNORE),
+    row("retry", "on_result", Kind::Code, "", ON_RESULT),
+    row("circuit_breaker", "failure_ratio", Kind::Ratio(false), "0.5", "Share of failures in the window that opens the circuit."),
+    row("circuit_breaker", "minimum_throughput", Kind::Int(1, 1_000_000), "20", "Calls in the window before the ratio is judged."),
+    row("circuit_breaker", "sampling_duration", Kind::Duration(10, DAY), "30s", "Length of a time window, in ten buckets."),
+    row("circuit_breaker", "window_size", Kind::Int(1, 1_000_000), "", "Length of a count window: the last so many calls, instead of a time window."),
+    row("circuit_breaker", "consecutive_failures", Kind::Int(1, 1_000_000), "", "Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput."),
+    row("circuit_breaker", "break_duration", Kind::Duration(1, DAY), "5s", "How long the circuit stays open the first time; doubles with each opening in a row."),
+    row("circuit_breaker", "max_break_duration", Kind::Duration(1, DAY), "60s", "The cap of that doubling."),
+    row("circuit_breaker", "break_jitter", Kind::Ratio(true), "0.2", "Spread of a break, up and down, as a share of it."),
+    row("circuit_breaker", "reset_after", Kind::Duration(1, DAY), "max_break_duration", "How long the circuit must stay closed before breaks start short again."),
+    row("circuit_breaker", "half_open_max_calls", Kind::Int(1, 64), "3", "Trial calls let through when a break is over."),
+    row("circuit_breaker", "half_open_successes", Kind::Int(1, 64), "2", "Successful trials that close the circuit."),
+    row("circuit_breaker", "half_open_lease", Kind::Duration(1, DAY), "timeout.attempt, else 10s", "How long a trial may hold its slot before it counts as failed."),
+    row("circuit_breaker", "on", Kind::Code, "", ON),
+    row("circuit_breaker", "ignore", Kind::Code, "", IGNORE),
+    row("circuit_breaker", "on_result", Kind::Code, "", ON_RESULT),
+    row("bulkhead", "max_concurrent", Kind::Int(1, 1_000_000), "64", "Attempts in flight at once."),
+    row("bulkhead", "max_queue", Kind::Int(0, 1_000_000), "0", "Calls that may wait for a slot, first come, first served."),
+    row("bulkhead", "max_wait", Kind::Duration(0, DAY), "", "The longest wait in the queue; without it the total limit holds."),
+    row("rate_limit", "rate", Kind::Rate, "", "How many calls per second, minute or hour. Must be given."),
+    row("rate_limit", "burst", Kind::Int(1, 1_000_000_000), "one second's worth, at least 1", "How many calls may come at once after a pause."),
+    row("rate_limit", "max_wait", Kind::Duration(0, DAY), "0ms", "The longest wait for a turn; a longer one is refused at once."),
+    row("timeout", "attempt", Kind::Duration(1, DAY), "", "The limit of each attempt."),
+    row("timeout", "total", Kind::Duration(1, DAY), "", "The limit of the whole call: attempts, waits and queues."),
+    row("timeout", "thread", Kind::Flag, "false", "Python, sync: run each attempt in a thread that can be walked away from."),
+    row("fallback", "value", Kind::Value, "", "What to return in place of an error."),
+    row("fallback", "steps", Kind::Steps, "", "Values or functions, tried in order; written as positional arguments."),
+    row("fallback", "on", Kind::Code, "", "Which final errors are answered; default: all but cancellation and programming errors."),
+    row("fallback", "ignore", Kind::Code, "", "Which final errors are not answered."),
+    row("dead_letter", "queue", Kind::Text, "the policy's name", "The queue that failed calls are recorded in."),
+    row("dead_letter", "store", Kind::Text, "$SEAWALL_STORE", "Where the queue lives: `sqlite:///directory` or `memory:`."),
+    row("dead_letter", "capture", Kind::Code, "", "Gives the payload to record from the call's arguments; default: the arguments."),
+    row("dead_letter", "idempotency_key", Kind::Code, "", "Gives the idempotency key from the call's arguments."),
+    row("dead_letter", "redact", Kind::Code, "", "Takes the record and returns it without what must not be kept."),
+    row("dead_letter", "write_timeout", Kind::Duration(1, DAY), "250ms", "How long the caller waits for the record to be written."),
+    row("dead_letter", "on", Kind::Code, "", "Which final errors are recorded; default: all but cancellation."),
+    row("dead_letter", "ignore", Kind::Code, "", "Which final errors are not recorded."),
+    row("chaos", "fault", Kind::Faults, "", "The error to raise: a class, a factory, or a weighted list of these."),
+    row("chaos", "latency", Kind::Latency, "", "The delay to add: a duration or a range."),
+    row("chaos", "rate", Kind::Ratio(true), "", "The share of attempts struck. Must be given."),
+    row("chaos", "seed", Kind::Seed, "the policy object's", "Decides which attempts are struck."),
+    row("chaos", "only", Kind::Code, "", "A predicate on the call's arguments: only these attempts may be struck."),
+    row("chaos", "until", Kind::Instant, "", "When it ends. This or `expires_in` must be given."),
+    row("chaos", "expires_in", Kind::Duration(1, 30 * DAY), "", "How long it lasts from the start of the process."),
+    row("*", "name", Kind::Text, "", "Shares the state with every object of this name."),
+    row("*", "key", Kind::Code, "", "A function of the call's arguments that partitions the state."),
+    row("*", "scope", Kind::Choice(&["process"]), "process", "Who shares the state."),
+];
+
+/// The row of one option of one strategy.
+#[must_use]
+pub fn find(strategy: &str, name: &str) -> Option<&'static OptionRow> {
+    OPTIONS.iter().find(|row| (row.strategy == strategy || row.strategy == "*") && row.name == name)
+}

@@ -1,0 +1,275 @@
+//! A call as a binding holds it: the engine's state machine with its policy, its key and its correlation id.
+
+use std::sync::Arc;
+
+use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
+use seawall_engine::pipeline::{self, AttemptState, Begin};
+use seawall_engine::step::{Event, Failure, Finish, How, Input, Output, Outputs, StepEnd, TimerReason};
+use seawall_engine::table::errors::index;
+use seawall_engine::time::MS;
+use serde_json::json;
+
+use crate::config::ConfigError;
+use crate::events;
+use crate::metrics::CallEnd;
+use crate::policy::Policy;
+use crate::state::KeyState;
+
+/// One output, flat: its code and arguments as ADR 1 lists them; `record` is the event of code 10 as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Op {
+    /// The output.
+    pub code: u8,
+    /// Its arguments, zero where unused.
+    pub args: [i64; 4],
+    /// The event.
+    pub record: Option<String>,
+}
+
+/// How an attempt ended, as a driver reports it.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended<'a> {
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// The kind of end.
+    pub kind: u32,
+    /// What matched.
+    pub bits: u32,
+    /// The HTTP status, or 0.
+    pub status: u32,
+    /// What the server asked for: milliseconds, -1 nothing, -2 never again.
+    pub retry_after_ms: i64,
+    /// The error's type, empty for a success.
+    pub error_type: &'a str,
+}
+
+/// One guarded call.
+pub struct Call {
+    policy: Arc<Policy>,
+    state: Arc<KeyState>,
+    key: Option<String>,
+    correlation_id: String,
+    call: pipeline::Call,
+    out: Outputs,
+    error_types: Vec<String>,
+    injected: bool,
+    counted: usize,
+    failure: Option<Failure>,
+}
+
+impl Call {
+    /// A call that has not begun. `flags`: 1 for a cooperative driver. `deadline_ms`: left of a caller's deadline, or -1.
+    ///
+    /// # Errors
+    /// Never for now; kept so that keys may be refused.
+    pub fn new(policy: &Arc<Policy>, key: Option<&str>, correlation_id: &str, flags: u32, deadline_ms: i64, redrives: u32, now: u64) -> Result<Self, ConfigError> {
+        let _ = now;
+        let begin = Begin {
+            cooperative: flags & 1 != 0,
+            left_ns: u64::try_from(deadline_ms).ok().map(|ms| ms.saturating_mul(MS)),
+            redrives,
+            ordinal: policy.next_ordinal(),
+        };
+        Ok(Self {
+            policy: Arc::clone(policy),
+            state: policy.state(key),
+            key: key.map(str::to_owned),
+            correlation_id: correlation_id.to_owned(),
+            call: pipeline::Call::new(begin),
+            out: Outputs::new(),
+            error_types: Vec::new(),
+            injected: false,
+            counted: 0,
+            failure: None,
+        })
+    }
+
+    /// Begins.
+    pub fn start(&mut self, now: u64) -> Vec<Op> {
+        self.step(now, Input::Start)
+    }
+
+    /// The callee of an attempt ended.
+    pub fn ended(&mut self, now: u64, ended: Ended<'_>) -> Vec<Op> {
+        let place = ended.attempt.saturating_sub(1) as usize;
+        if place < self.call.attempts().len() {
+            self.error_types.resize(self.call.attempts().len().max(self.error_types.len()), String::new());
+            ended.error_type.clone_into(&mut self.error_types[place]);
+        }
+        let outcome = Outcome {
+            kind: Kind::from_code(ended.kind),
+            bits: Bits(ended.bits),
+            status: ended.status,
+            pushback: Pushback::from_code(ended.retry_after_ms),
+        };
+        self.step(now, Input::Ended { attempt: ended.attempt, outcome })
+    }
+
+    /// A sleep is over or an armed timer fired.
+    pub fn timer(&mut self, now: u64, reason: u32, attempt: u32) -> Vec<Op> {
+        match TimerReason::from_code(reason) {
+            Some(reason) => self.step(now, Input::Timer { reason, attempt }),
+            None => Vec::new(),
+        }
+    }
+
+    /// A wake came for the parked ticket.
+    pub fn granted(&mut self, now: u64) -> Vec<Op> {
+        self.step(now, Input::Granted)
+    }
+
+    /// The caller gave up.
+    pub fn cancelled(&mut self, now: u64) -> Vec<Op> {
+        self.step(now, Input::Cancelled)
+    }
+
+    /// Which of `on` and `ignore` match the error that would surface.
+    pub fn classified(&mut self, now: u64, bits: u32) -> Vec<Op> {
+        self.step(now, Input::Classified(Bits(bits)))
+    }
+
+    /// The dead letter was written, or was not.
+    pub fn letter_ended(&mut self, now: u64, ok: bool) -> Vec<Op> {
+        self.policy.counters.letter(ok);
+        self.step(now, Input::LetterEnded(ok))
+    }
+
+    /// A fallback step returned (1), failed (0) or was cancelled (2).
+    pub fn fallback_ended(&mut self, now: u64, ok: u8) -> Vec<Op> {
+        let end = match ok {
+            0 => StepEnd::Failed,
+            1 => StepEnd::Returned,
+            _ => StepEnd::Cancelled,
+        };
+        self.step(now, Input::FallbackEnded(end))
+    }
+
+    fn step(&mut self, now: u64, input: Input) -> Vec<Op> {
+        let policy = Arc::clone(&self.policy);
+        let state = Arc::clone(&self.state);
+        let key = self.key.clone();
+        let mut out = std::mem::take(&mut self.out);
+        self.call.step(&policy.env(&state, key.as_deref()), now, input, &mut out);
+        let ops = out.drain(..).map(|output| self.op(output)).collect();
+        self.out = out;
+        self.count_attempts();
+        ops
+    }
+
+    fn count_attempts(&mut self) {
+        let attempts = self.call.attempts();
+        while let Some(attempt) = attempts.get(self.counted).filter(|attempt| attempt.state != AttemptState::Running) {
+            self.policy.counters.attempt(attempt.state);
+            if attempt.number > 1 {
+                self.policy.counters.retry();
+            }
+            self.counted += 1;
+        }
+    }
+
+    fn op(&mut self, output: Output) -> Op {
+        let op = |code: u8, args: [i64; 4]| Op { code, args, record: None };
+        let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+        match output {
+            Output::Start { attempt, deadline_ms, latency_ms, fault } => {
+                op(0, [attempt.into(), deadline_ms.map_or(-1, ms), ms(latency_ms), fault.map_or(-1, i64::from)])
+            }
+            Output::Cancel(attempt) => op(1, [attempt.into(), 0, 0, 0]),
+            Output::Sleep(reason, wait) => op(2, [reason as i64, ms(wait), 0, 0]),
+            Output::Timer(reason, attempt, wait) => op(3, [reason as i64, attempt.into(), ms(wait), 0]),
+            Output::Park(ticket) => op(4, [ms(ticket), 0, 0, 0]),
+            Output::Wake(ticket) => op(5, [ms(ticket), 0, 0, 0]),
+            Output::Failed(failure) => {
+                self.failure = Some(failure);
+                op(6, failed_args(failure))
+            }
+            Output::Letter => op(7, [0; 4]),
+            Output::Fallback(step) => op(8, [step.into(), 0, 0, 0]),
+            Output::Finish(finish) => {
+                self.policy.counters.call(self.call_end(finish));
+                op(9, finish_args(finish))
+            }
+            Output::Event(event) => Op { code: 10, args: [0; 4], record: Some(self.record(&event)) },
+        }
+    }
+
+    fn record(&mut self, event: &Event) -> String {
+        match event {
+            Event::Breaker(transition) => self.policy.counters.transition(transition.to),
+            Event::Chaos { .. } => {
+                self.injected = true;
+                self.policy.counters.injection();
+            }
+            _ => {}
+        }
+        let error_type = self.error_types.iter().rev().find(|name| !name.is_empty()).map(String::as_str);
+        events::complete(events::of(event, error_type), &self.policy.label(), self.key.as_deref(), &self.correlation_id)
+    }
+
+    fn call_end(&self, finish: Finish) -> CallEnd {
+        match (finish, self.failure.map(|failure| failure.how)) {
+            (Finish::Value(_), _) => CallEnd::Success,
+            (Finish::Fallback(_), _) => CallEnd::Fallback,
+            (Finish::Cancelled, _) => CallEnd::Cancelled,
+            (Finish::Error, Some(How::Ours(code))) if code.starts_with("timeout.") => CallEnd::Timeout,
+            (Finish::Error, Some(How::Ours(_))) => CallEnd::Rejected,
+            (Finish::Error, _) => CallEnd::Failure,
+        }
+    }
+
+    /// Milliseconds left of the call, rounded down; -1 if it is not limited.
+    #[must_use]
+    pub fn left_ms(&self, now: u64) -> i64 {
+        self.call.left_ns(now).map_or(-1, |left| i64::try_from(left / MS).unwrap_or(i64::MAX))
+    }
+
+    /// The call so far, as JSON: `attempts`, `reason`, `policy`, `key`, `correlation_id`, `injected`; for a rejection by the circuit
+    /// breaker also `state`, `generation`, `retry_after_ms`, `total` and `failures` at the trip.
+    #[must_use]
+    pub fn report(&self) -> String {
+        let first = self.call.attempts().first().map_or(0, |attempt| attempt.started);
+        let attempts: Vec<_> = self.call.attempts().iter().map(|attempt| {
+            let error_type = self.error_types.get(attempt.number as usize - 1).filter(|name| !name.is_empty());
+            json!({
+                "number": attempt.number,
+                "outcome": attempt.state.name(),
+                "error_type": error_type,
+                "started_ms": (attempt.started - first) / MS,
+                "duration_ms": attempt.ended.map(|ended| ended.saturating_sub(attempt.started) / MS),
+                "delay_ms": attempt.delay_ms,
+            })
+        }).collect();
+        let rejection = self.call.refusal().map(|refusal| {
+            let (total, failures) = self.policy.env(&self.state, None).cell().map_or((0, 0), |cell| cell.frozen());
+            json!({"state": refusal.state.name(), "generation": refusal.generation, "retry_after_ms": refusal.retry_after_ms, "total": total, "failures": failures})
+        });
+        json!({
+            "attempts": attempts,
+            "reason": self.call.reason(),
+            "policy": self.policy.label(),
+            "key": self.key,
+            "correlation_id": self.correlation_id,
+            "injected": self.injected,
+            "rejection": rejection,
+        })
+        .to_string()
+    }
+}
+
+fn failed_args(failure: Failure) -> [i64; 4] {
+    let retry_after = failure.retry_after_ms.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
+    match failure.how {
+        How::Attempt(attempt) => [0, attempt.into(), 0, retry_after],
+        How::Ours(code) => [1, failure.cause.into(), i64::try_from(index(code)).unwrap_or(0), retry_after],
+        How::Result(attempt) => [2, attempt.into(), 0, retry_after],
+    }
+}
+
+fn finish_args(finish: Finish) -> [i64; 4] {
+    match finish {
+        Finish::Value(attempt) => [0, attempt.into(), 0, 0],
+        Finish::Error => [1, 0, 0, 0],
+        Finish::Fallback(step) => [2, step.into(), 0, 0],
+        Finish::Cancelled => [3, 0, 0, 0],
+    }
+}

@@ -1,0 +1,35 @@
+//! The clock of this process: monotonic, or virtual for tests. Never the wall clock.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Instant;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+static VIRTUAL: AtomicBool = AtomicBool::new(false);
+static VIRTUAL_NS: AtomicU64 = AtomicU64::new(0);
+
+/// Nanoseconds since this process first asked, or of virtual time.
+#[must_use]
+pub fn now() -> u64 {
+    // Relaxed: whoever switches the clock does so while no call runs.
+    if VIRTUAL.load(Ordering::Relaxed) {
+        return VIRTUAL_NS.load(Ordering::Relaxed);
+    }
+    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Switches to virtual time, at so many milliseconds.
+pub fn set_virtual(ms: u64) {
+    VIRTUAL_NS.store(ms.saturating_mul(1_000_000), Ordering::Relaxed);
+    VIRTUAL.store(true, Ordering::Relaxed);
+}
+
+/// Moves virtual time on.
+pub fn advance(ms: u64) {
+    let _ = VIRTUAL_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ns| Some(ns.saturating_add(ms.saturating_mul(1_000_000))));
+}
+
+/// Back to the monotonic clock.
+pub fn set_real() {
+    VIRTUAL.store(false, Ordering::Relaxed);
+}

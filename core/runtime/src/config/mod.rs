@@ -1,0 +1,14 @@
+//! Configuration: one validator for code and files, in every language. It reads the table, so an option exists exactly where its row does.
+
+mod compile;
+mod error;
+mod file;
+mod rules;
+mod spec;
+mod value;
+
+pub use error::ConfigError;
+pub(crate) use file::{File, merge};
+pub(crate) use error::nearest;
+pub(crate) use spec::{Compiled, Parts, Spec, validate_effective};
+pub use value::Dialect;

@@ -1,0 +1,68 @@
+//! Contradictions between given values. Only what was written can contradict; a default gives way.
+
+use serde_json::Value;
+
+use super::spec::Parts;
+use super::value::{Dialect, duration};
+use super::ConfigError;
+
+struct Given<'a> {
+    parts: &'a Parts,
+    dialect: Dialect,
+}
+
+impl Given<'_> {
+    fn value(&self, strategy: &str, name: &str) -> Option<&Value> {
+        self.parts.get(strategy)?.get(name)
+    }
+
+    fn ms(&self, strategy: &str, name: &str) -> Option<u64> {
+        duration(self.value(strategy, name)?, self.dialect).ok()
+    }
+
+    fn int(&self, strategy: &str, name: &str) -> Option<u64> {
+        self.value(strategy, name)?.as_f64().map(|number| number as u64)
+    }
+
+    /// `small` must not be larger than `large`, if both were given.
+    fn ordered(&self, strategy: &str, small: &str, large: &str, read: impl Fn(&Self, &str, &str) -> Option<u64>) -> Result<(), ConfigError> {
+        match (read(self, strategy, small), read(self, strategy, large)) {
+            (Some(a), Some(b)) if a > b => {
+                Err(ConfigError::new(format!("{strategy}.{small}"), format!("{a} is larger than {large} ({b}); {large} or less would be right")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> {
+    let given = Given { parts, dialect };
+    given.ordered("timeout", "attempt", "total", Given::ms)?;
+    given.ordered("retry", "base_delay", "max_delay", Given::ms)?;
+    given.ordered("circuit_breaker", "break_duration", "max_break_duration", Given::ms)?;
+    given.ordered("circuit_breaker", "minimum_throughput", "window_size", Given::int)?;
+    given.ordered("circuit_breaker", "half_open_successes", "half_open_max_calls", Given::int)?;
+    if given.value("circuit_breaker", "window_size").is_some() && given.value("circuit_breaker", "sampling_duration").is_some() {
+        return Err(ConfigError::new("circuit_breaker", "window_size and sampling_duration exclude each other; give one of them"));
+    }
+    if parts.contains_key("rate_limit") && given.value("rate_limit", "rate").is_none() {
+        return Err(ConfigError::new("rate_limit.rate", "must be given, such as \"100/s\""));
+    }
+    check_chaos(&given)
+}
+
+fn check_chaos(given: &Given<'_>) -> Result<(), ConfigError> {
+    if !given.parts.contains_key("chaos") {
+        return Ok(());
+    }
+    if given.value("chaos", "rate").is_none() {
+        return Err(ConfigError::new("chaos.rate", "must be given, such as 0.3 or \"30%\""));
+    }
+    if given.value("chaos", "until").is_none() && given.value("chaos", "expires_in").is_none() {
+        return Err(ConfigError::new("chaos", "must have an end: give `until` (an instant) or `expires_in` (a duration)"));
+    }
+    if given.value("chaos", "fault").is_none() && given.value("chaos", "latency").is_none() {
+        return Err(ConfigError::new("chaos", "does nothing: give `fault`, `latency`, or both"));
+    }
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Events as records: flat JSON with the same keys in every language.
+
+use seawall_engine::policy::breaker::State;
+use seawall_engine::step::{Event, Transition};
+use seawall_engine::table::events::find;
+use serde_json::{Map, Value};
+
+/// A record under construction.
+pub(crate) type Record = Map<String, Value>;
+
+fn record<const N: usize>(name: &str, fields: [(&str, Value); N]) -> Record {
+    let mut record: Record = fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    record.insert("event".into(), name.into());
+    record
+}
+
+/// The record of one event, with its own fields alone.
+pub(crate) fn of(event: &Event, error_type: Option<&str>) -> Record {
+    let error = || Value::from(error_type);
+    match *event {
+        Event::AttemptFailed { attempt, duration_ms } => record("attempt.failed", [("attempt", attempt.into()), ("duration_ms", duration_ms.into()), ("error_type", error())]),
+        Event::RetryScheduled { attempt, delay_ms } => record("retry.scheduled", [("attempt", attempt.into()), ("delay_ms", delay_ms.into()), ("error_type", error())]),
+        Event::RetryStopped { attempt, reason } => record("retry.stopped", [("attempt", attempt.into()), ("reason", reason.into()), ("error_type", error())]),
+        Event::Breaker(ref change) => transition(change),
+        Event::Rejected { code, retry_after_ms } => record("call.rejected", [("code", code.into()), ("retry_after_ms", retry_after_ms.into())]),
+        Event::TimeoutFired { code, attempt } => record("timeout.fired", [("code", code.into()), ("attempt", attempt.into())]),
+        Event::TimeoutLate { attempt, duration_ms } => record("timeout.late", [("attempt", attempt.into()), ("duration_ms", duration_ms.into())]),
+        Event::Queued { in_use, queued } => record("bulkhead.queued", [("in_use", in_use.into()), ("queued", queued.into())]),
+        Event::Chaos { attempt, fault, latency_ms } => record("chaos.injected", [("attempt", attempt.into()), ("fault", fault.into()), ("latency_ms", latency_ms.into())]),
+        Event::FallbackUsed { step } => record("fallback.used", [("step", step.into()), ("error_type", error())]),
+        Event::FallbackFailed { step } => record("fallback.failed", [("step", step.into())]),
+    }
+}
+
+/// The record of a breaker's transition.
+pub(crate) fn transition(change: &Transition) -> Record {
+    let (generation, from) = (Value::from(change.generation), Value::from(change.from.name()));
+    match change.to {
+        State::Open => record(
+            "breaker.opened",
+            [("generation", generation), ("from", from), ("total", change.total.into()), ("failures", change.failures.into()), ("break_ms", change.break_ms.into())],
+        ),
+        State::HalfOpen => record("breaker.half_opened", [("generation", generation), ("from", from)]),
+        State::Closed => record("breaker.closed", [("generation", generation), ("from", from)]),
+        State::Isolated => record("breaker.isolated", [("generation", generation), ("from", from)]),
+        State::Disabled => record("breaker.disabled", [("generation", generation), ("from", from)]),
+    }
+}
+
+/// Adds what every record carries, and writes it as JSON.
+pub(crate) fn complete(mut record: Record, policy: &str, key: Option<&str>, correlation_id: &str) -> String {
+    let severity = record.get("event").and_then(Value::as_str).and_then(find).map_or("info", |row| row.severity);
+    record.insert("severity".into(), severity.into());
+    record.insert("policy".into(), policy.into());
+    if let Some(key) = key {
+        record.insert("key".into(), key.into());
+    }
+    if !correlation_id.is_empty() {
+        record.insert("correlation_id".into(), correlation_id.into());
+    }
+    Value::Object(record).to_string()
+}
+
+/// The log line of a record: the same record with the wall clock's `time` (RFC 3339, UTC, milliseconds). A record that is no table becomes
+/// the `message` of one.
+#[must_use]
+pub fn line(record: &str) -> String {
+    let mut table = match serde_json::from_str(record) {
+        Ok(Value::Object(table)) => table,
+        _ => self::record("log", [("message", record.into())]),
+    };
+    let now = jiff::Timestamp::now().round(jiff::Unit::Millisecond).unwrap_or_default();
+    table.insert("time".into(), format!("{now:.3}").into());
+    Value::Object(table).to_string()
+}

@@ -1,0 +1,44 @@
+//! The words of one key, in this process's own memory.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use seawall_engine::pipeline::Policy;
+use seawall_engine::policy::bulkhead::{WaitList, Waiters};
+
+/// One key's shared state.
+pub(crate) struct KeyState {
+    pub(crate) breaker: Box<[AtomicU64]>,
+    pub(crate) bulkhead: AtomicU64,
+    pub(crate) waiters: Queue,
+    pub(crate) rate_limit: AtomicU64,
+}
+
+/// The lock around a wait list.
+pub(crate) struct Queue(Mutex<WaitList>);
+
+impl Waiters for Queue {
+    fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {
+        work(&mut self.0.lock())
+    }
+}
+
+/// Each list numbers its tickets from a base of its own. JavaScript counts exactly to 2^53, so there is room for 2^21 lists of 2^32.
+static LISTS: AtomicU64 = AtomicU64::new(0);
+
+impl KeyState {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        let base = (LISTS.fetch_add(1, Ordering::Relaxed) & 0x1F_FFFF) << 32;
+        Self {
+            breaker: words(policy.breaker.as_ref().map_or(0, seawall_engine::policy::breaker::Breaker::words)),
+            bulkhead: AtomicU64::new(0),
+            waiters: Queue(Mutex::new(WaitList::starting_at(base))),
+            rate_limit: AtomicU64::new(0),
+        }
+    }
+}
+
+/// So many words of zero.
+pub(crate) fn words(count: usize) -> Box<[AtomicU64]> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}

@@ -1,0 +1,68 @@
+"""The suites of `make test`, in the order in which they run: quick checks first, the slow package last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import counts
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = str(ROOT / ".venv" / "bin" / "python")
+PROFILE = ["--profile", "ci", "--locked"]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One command and the way to read its counts. It is cut after `limit_seconds`."""
+
+    name: str
+    command: Callable[[], list[str]]
+    count: counts.Counter
+    env: Mapping[str, str] = field(default_factory=dict)
+    limit_seconds: int = 900
+
+
+def suite(name: str, command: list[str], count: counts.Counter, **options: object) -> Suite:
+    return Suite(name, lambda: command, count, **options)  # type: ignore[arg-type]
+
+
+def xtask(*words: str) -> list[str]:
+    return ["cargo", "run", "--quiet", *PROFILE, "-p", "xtask", "--", *words]
+
+
+def pytest(*paths: str) -> list[str]:
+    return [PYTHON, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *paths]
+
+
+def node_tests() -> list[str]:
+    """Files are named one by one: Node 20 takes a folder, Node 22 a pattern, both take files."""
+    files = sorted((ROOT / "tests" / "node").rglob("*.test.*js"))
+    return ["node", "--test", "--test-reporter=tap", *(str(path.relative_to(ROOT)) for path in files)]
+
+
+CONFORMANCE = "tests/conformance"
+
+SUITES = [
+    suite("format", ["cargo", "fmt", "--all", "--check"], counts.one),
+    suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", *PROFILE, "--", "-D", "warnings"], counts.one),
+    suite("rust", ["cargo", "test", "--workspace", "--no-fail-fast", *PROFILE], counts.cargo),
+    suite("drift", xtask("generate", "--check"), counts.plain),
+    suite("arrows", xtask("arrows"), counts.plain),
+    suite("msrv", xtask("msrv"), counts.plain),
+    suite(
+        "vectors-engine",
+        ["cargo", "run", "--quiet", *PROFILE, "-p", "seawall-testkit", "--bin", "vectors", "--", "--check"],
+        counts.plain,
+    ),
+    suite("vectors-sync", [PYTHON, f"{CONFORMANCE}/python/run_sync.py"], counts.plain),
+    suite("vectors-async", [PYTHON, f"{CONFORMANCE}/python/run_async.py"], counts.plain),
+    suite("vectors-node", ["node", f"{CONFORMANCE}/node/run.mjs"], counts.plain),
+    suite("python", pytest("tests/python"), counts.pytest),
+    Suite("node", node_tests, counts.node),
+    suite("demo", pytest("tests/demo"), counts.pytest),
+    suite("parity", pytest("tests/parity"), counts.pytest),
+    suite("docs", [PYTHON, "tests/ci/docs.py"], counts.plain),
+    suite("sdist", [PYTHON, "tests/ci/sdist.py"], counts.plain, limit_seconds=1200),
+]
