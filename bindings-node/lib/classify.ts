@@ -2,7 +2,7 @@
 
 import * as clock from './clock.js';
 import { ConfigError, InjectedFaultError, RejectedError, TimeoutExceededError } from './errors.js';
-import { native } from './native.js';
+import { toMs } from './duration.js';
 
 /** An error class, an error code, a predicate, or several of these. */
 export type Matcher = ErrorClass | string | ((error: any) => boolean) | Iterable<Matcher>;
@@ -65,9 +65,9 @@ export function statusOf(outcome: unknown): number {
 
 /** What the server asked for: milliseconds, -1 nothing, -2 never again. */
 export function retryAfterOf(outcome: unknown, read: RetryAfter | undefined): number {
-  if (read !== undefined) return toMs(read(outcome));
+  if (read !== undefined) return asked(read(outcome));
   const own = property(outcome, 'retryAfterMs');
-  if (own !== undefined && own !== null) return toMs(own);
+  if (own !== undefined && own !== null) return asked(own);
   for (const holder of [outcome, property(outcome, 'response')]) {
     const text = header(property(holder, 'headers'), 'retry-after');
     if (text !== undefined) return fromHeader(text);
@@ -75,17 +75,14 @@ export function retryAfterOf(outcome: unknown, read: RetryAfter | undefined): nu
   return NOTHING;
 }
 
-function toMs(said: unknown): number {
+function asked(said: unknown): number {
   if (said === 'never' || said === Infinity) return NEVER;
-  if (typeof said === 'number' && said >= 0) return Math.ceil(said);
-  if (typeof said === 'string') {
-    try {
-      return native.durationMs(said);
-    } catch {
-      return NOTHING;
-    }
+  if (typeof said !== 'string' && !(typeof said === 'number' && said >= 0)) return NOTHING;
+  try {
+    return toMs(typeof said === 'number' ? Math.ceil(said) : said, 'retryAfter');
+  } catch {
+    return NOTHING;
   }
-  return NOTHING;
 }
 
 /** Seconds, or an instant of the wall clock. */

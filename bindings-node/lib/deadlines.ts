@@ -70,15 +70,14 @@ export class DeadlineList {
   }
 }
 
-/** Inserts by deadline, after those with the same one; most timers belong at the end. */
+/** Inserts by deadline, after those with the same one. */
 export function insert(list: Racer[], racer: Racer): void {
   let low = 0;
   let high = list.length;
   while (low < high) {
-    const middle = list[high - 1]!.at <= racer.at ? high : (low + high) >> 1;
-    if (middle === high) break;
+    const middle = (low + high) >> 1;
     if (list[middle]!.at <= racer.at) low = middle + 1;
     else high = middle;
   }
-  list.splice(high, 0, racer);
+  list.splice(low, 0, racer);
 }

@@ -10,7 +10,10 @@ export interface Native {
   check(spec: string): void;
   resolve(spec: string): Handle;
   policyDrop(policy: Handle): void;
-  load(path: string, env: string | null): void;
+  /** Labels an unnamed policy; the first label stays. */
+  policyLabel(policy: Handle, label: string): void;
+  /** Gives the event's record. */
+  load(path: string, env: string | null): string;
   policyInfo(policy: Handle): string;
   breakerState(policy: Handle, key: string | null, now: number): string;
   breakerCounts(policy: Handle, key: string | null, now: number): number[];
@@ -34,10 +37,12 @@ export interface Native {
   mintId(): string;
   cleanId(text: string): string | null;
   eventLine(record: string): string;
-  durationMs(text: string): number;
   armed(): boolean;
   arm(armed: boolean): void;
-  resetAll(): void;
+  resetAll(seed: number | null): void;
+  clockVirtual(ms: number): void;
+  clockAdvance(ms: number): void;
+  clockReal(): void;
   queueOpen(queue: string, store: string | null): Handle;
   queueDrop(queue: Handle): void;
   queuePut(queue: Handle, letter: string): Promise<string>;

@@ -20,8 +20,10 @@ MS = 1_000_000
 class VirtualTime:
     """Virtual time for every policy and thread of the process."""
 
-    def __init__(self, auto_advance: bool) -> None:
+    def __init__(self, auto_advance: bool, is_strict: bool = False) -> None:
         self.auto_advance = auto_advance
+        # Strict: a call is busy from its start, foreign code included, and whoever parks it says so. For vectors.
+        self.is_strict = is_strict
         self.sleeps: list[float] = []
         self._timers: list[tuple[int, int, Callable[[], None]]] = []
         self._dead: set[int] = set()

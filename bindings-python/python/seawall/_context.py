@@ -14,6 +14,8 @@ from seawall._errors import ConfigError
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
 _deadline: ContextVar[int | None] = ContextVar("seawall_deadline", default=None)
+# How often the letter that is being redriven here was redriven.
+_redrives: ContextVar[int] = ContextVar("seawall_redrives", default=0)
 
 
 @dataclass(frozen=True)
@@ -150,3 +152,20 @@ def attempt_context(here: Current) -> Iterator[None]:
         _deadline.reset(tokens[2])
         _correlation.reset(tokens[1])
         _current.reset(tokens[0])
+
+
+def redrives() -> int:
+    """How often the letter was redriven whose handler runs here; 0 outside of one."""
+    return _redrives.get()
+
+
+@contextmanager
+def redriving(correlation_id: str | None, idempotency_key: str | None, redrives: int) -> Iterator[None]:
+    """Runs the handler of a letter in the letter's own context."""
+    here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
+    token = _redrives.set(redrives)
+    try:
+        with attempt_context(here):
+            yield
+    finally:
+        _redrives.reset(token)

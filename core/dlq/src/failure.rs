@@ -4,6 +4,7 @@ use rmpv::Value;
 use serde::{Deserialize, Serialize};
 
 use crate::fingerprint;
+use crate::lenient;
 use crate::record::Extra;
 
 /// The longest message kept, in bytes.
@@ -25,7 +26,7 @@ pub struct Cause {
     /// What it said.
     pub message: String,
     /// Its code, if it has one.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(deserialize_with = "lenient::code", skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
     /// What a newer writer added.
     #[serde(flatten)]
@@ -57,11 +58,11 @@ pub struct Failure {
     pub kind: String,
     /// What it said, redacted.
     pub message: String,
-    /// Our code, an errno or a Node code.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Our code, an errno or a Node code; a number becomes a text.
+    #[serde(deserialize_with = "lenient::code", skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The stack as the language prints it, redacted.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The stack as the language prints it, redacted; a list of lines is joined.
+    #[serde(deserialize_with = "lenient::lines", skip_serializing_if = "Option::is_none")]
     pub stack: Option<String>,
     /// What caused it, nearest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -104,10 +105,10 @@ impl Failure {
 #[serde(default)]
 pub struct Attempt {
     /// Counted from 1 over the letter's whole life.
-    #[serde(rename = "n")]
+    #[serde(rename = "n", alias = "number", deserialize_with = "lenient::number")]
     pub number: u64,
-    /// When it began, in milliseconds since 1970.
-    #[serde(rename = "at", skip_serializing_if = "Option::is_none")]
+    /// When it began, in milliseconds since 1970; JSON may also say RFC 3339.
+    #[serde(rename = "at", alias = "time", deserialize_with = "lenient::instant", skip_serializing_if = "Option::is_none")]
     pub time: Option<i64>,
     /// How it ended: `exception`, `timeout`, `circuit_open`, `bulkhead_full`, `rate_limited`, `redrive`.
     #[serde(skip_serializing_if = "Option::is_none")]

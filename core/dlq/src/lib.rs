@@ -25,6 +25,7 @@
 mod error;
 mod failure;
 mod fingerprint;
+mod lenient;
 mod letter;
 mod memory;
 mod options;
@@ -34,13 +35,15 @@ mod queue;
 mod record;
 mod redact;
 mod redact_json;
+mod redact_text;
 mod redrive;
 mod registry;
 mod store;
 mod time;
+mod view;
 
 pub use error::DlqError;
-pub use failure::{Attempt, Cause, Failure, Frame};
+pub use failure::{Attempt, Attempts, Cause, Failure, Frame};
 pub use memory::MemoryStore;
 pub use query::Query;
 pub use queue::Queue;

@@ -123,7 +123,7 @@ pub struct Redrives {
     /// When the latest one ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last: Option<i64>,
-    /// How it ended: `ok`, `failed`, or `recovered` when the caller's own retry succeeded.
+    /// How it ended: `ok` or `failed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub result: Option<String>,
     /// What a newer writer added.

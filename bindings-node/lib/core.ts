@@ -1,0 +1,191 @@
+/** A policy behind its handles: resolved at the first call, shared by every view of it. */
+
+import * as clock from './clock.js';
+import { toMs } from './duration.js';
+import { ConfigError, guardNative } from './errors.js';
+import { emitRecords } from './events.js';
+import { type Handle, native } from './native.js';
+import { JUDGES, type Matches, type Part, specOf } from './part.js';
+
+/** What a policy is made of. */
+export interface Definition {
+  readonly name: string | undefined;
+  readonly parts: readonly Part[];
+  readonly key: ((...args: any[]) => string | number) | undefined;
+  readonly on: Matches | undefined;
+  readonly ignore: Matches | undefined;
+}
+
+/** What the native module says of a policy in force. */
+interface Info {
+  readonly label: string;
+  readonly parts: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+const handles = new FinalizationRegistry<Handle>((handle) => native.policyDrop(handle));
+let generation = 0;
+
+/** Makes every policy resolve anew; for tests, after all state was forgotten. */
+export function forgetHandles(): void {
+  generation += 1;
+}
+
+export class Core {
+  private handle: Handle | undefined;
+  private found: Info | undefined;
+  private resolvedIn = -1;
+  private label: string | undefined;
+  private readonly byStrategy: ReadonlyMap<string, Part>;
+  /** `on` and `ignore` of each judge, in the order of their bits. */
+  private readonly matchers: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]>;
+
+  constructor(readonly definition: Definition) {
+    this.byStrategy = new Map(definition.parts.map((part) => [part.strategy, part]));
+    this.matchers = JUDGES.map((judge) => {
+      const part = this.byStrategy.get(judge);
+      return [part?.on ?? definition.on, part?.ignore ?? definition.ignore] as const;
+    });
+    if (definition.parts.length > 0) guardNative(() => native.check(this.spec()));
+  }
+
+  private spec(): string {
+    const { name, parts, key, on, ignore } = this.definition;
+    return specOf(name ?? null, parts, key !== undefined, { on: on !== undefined, ignore: ignore !== undefined });
+  }
+
+  /** The handle of the policy in force. */
+  resolve(): Handle {
+    if (this.handle !== undefined && this.resolvedIn === generation) return this.handle;
+    const handle = guardNative(() => native.resolve(this.spec()));
+    if (this.handle !== undefined) handles.unregister(this);
+    if (this.label !== undefined) native.policyLabel(handle, this.label);
+    handles.register(this, handle, this);
+    this.handle = handle;
+    this.resolvedIn = generation;
+    this.found = undefined;
+    return handle;
+  }
+
+  /** Parts in force, after a file has had its say. */
+  get info(): Info {
+    const handle = this.resolve();
+    this.found ??= JSON.parse(native.policyInfo(handle)) as Info;
+    return this.found;
+  }
+
+  part(strategy: string): Part | undefined {
+    return this.byStrategy.get(strategy);
+  }
+
+  /** Labels an unnamed policy with the first function that it guards. */
+  labelBy(fn: { name?: string }): void {
+    if (this.definition.name !== undefined || this.label !== undefined || !fn.name) return;
+    this.label = fn.name;
+    if (this.handle !== undefined) native.policyLabel(this.handle, this.label);
+    this.found = undefined;
+  }
+
+  /** The policy's name, else its label. */
+  get shownName(): string {
+    return this.definition.name ?? this.label ?? '';
+  }
+
+  /** The key of a call; a policy with a key cannot be called without one. */
+  keyOf(given: string | undefined, self: unknown, args: readonly unknown[]): string | null {
+    const { key } = this.definition;
+    if (key === undefined) {
+      if (given === undefined) return null;
+      throw new ConfigError('this policy has no key; give it one: policy(…, { key: (order) => order.tenant }, …)', this.shownName);
+    }
+    const found: unknown = given ?? key.apply(self, [...args]);
+    if (typeof found === 'string' || typeof found === 'number') return String(found);
+    throw new ConfigError(`its key must be text or a number, not ${found === null ? 'null' : typeof found}; name one with using({ key })`, this.shownName);
+  }
+
+  /** Which `on` and `ignore` match an error. A predicate that throws matches nothing. */
+  bitsOf(error: unknown): number {
+    let bits = 0;
+    this.matchers.forEach(([on, ignore], place) => {
+      if (on !== undefined && asks(on, error)) bits |= 1 << (2 * place);
+      if (ignore !== undefined && asks(ignore, error)) bits |= 2 << (2 * place);
+    });
+    return bits;
+  }
+
+  /** Which `onResult` rejects a result. */
+  resultBitsOf(result: unknown): number {
+    const retry = this.byStrategy.get('retry')?.onResult;
+    const breaker = this.byStrategy.get('circuit_breaker')?.onResult;
+    return (retry !== undefined && asks(retry, result) ? 256 : 0) | (breaker !== undefined && asks(breaker, result) ? 512 : 0);
+  }
+
+  /** The breaker of one key. */
+  breaker(key: string | undefined): Breaker {
+    return new Breaker(this, key ?? null);
+  }
+}
+
+const complained = new WeakSet<Matches>();
+
+function asks(predicate: Matches, outcome: unknown): boolean {
+  try {
+    return predicate(outcome) === true;
+  } catch (error) {
+    if (!complained.has(predicate)) {
+      complained.add(predicate);
+      process.emitWarning(`a predicate on outcomes threw ${String(error)} and counts as not matching; reported once`, 'SeawallWarning');
+    }
+    return false;
+  }
+}
+
+/** Why somebody overrides a breaker, and for how long (default: until `reset()`). */
+export interface Override {
+  reason: string;
+  author?: string;
+  expiresIn?: string | number;
+}
+
+export type BreakerState = 'closed' | 'open' | 'half_open' | 'isolated' | 'disabled';
+
+/** The circuit breaker of a policy, or of one of its keys. */
+export class Breaker {
+  constructor(
+    private readonly core: Core,
+    private readonly key: string | null,
+  ) {}
+
+  /** The state as judged now. */
+  get state(): BreakerState {
+    return guardNative(() => native.breakerState(this.core.resolve(), this.key, clock.now()) as BreakerState);
+  }
+
+  /** The current window, and what was rejected since the last transition. */
+  get counts(): { total: number; failures: number; slow: number; consecutiveFailures: number; rejected: number } {
+    const [total = 0, failures = 0, slow = 0, consecutiveFailures = 0, rejected = 0] = guardNative(() =>
+      native.breakerCounts(this.core.resolve(), this.key, clock.now()),
+    );
+    return { total, failures, slow, consecutiveFailures, rejected };
+  }
+
+  /** Holds the circuit open. */
+  isolate(why: Override): void {
+    this.override(native.breakerIsolate, why);
+  }
+
+  /** Lets every call through, whatever happens. */
+  disable(why: Override): void {
+    this.override(native.breakerDisable, why);
+  }
+
+  /** Closes the circuit and forgets its history. */
+  reset(): void {
+    emitRecords(guardNative(() => native.breakerReset(this.core.resolve(), this.key, clock.now())));
+  }
+
+  private override(call: typeof native.breakerIsolate, why: Override): void {
+    if (typeof why?.reason !== 'string' || why.reason === '') throw new ConfigError('say why: { reason: "…" }', 'breaker.reason');
+    const expiresIn = why.expiresIn === undefined ? null : toMs(why.expiresIn, 'breaker.expires_in');
+    emitRecords(guardNative(() => call(this.core.resolve(), this.key, why.reason, why.author ?? null, expiresIn, clock.now())));
+  }
+}

@@ -1,0 +1,316 @@
+"""One guarded call, apart from waiting: what both drivers share.
+
+The drivers are loops that perform the engine's outputs and report inputs (docs/adr/0001-alphabet.md). Here are the outputs
+that need no waiting, and the making of errors, facts and contexts.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _native
+from seawall._classify import Facts
+from seawall._context import Current
+from seawall._plan import Plan, Written
+from seawall._table import ERROR_CODES
+
+START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT = range(11)
+BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE = range(5)
+COOPERATIVE = 1
+
+_MESSAGES = {
+    "circuit.open": "the circuit is open",
+    "circuit.isolated": "the circuit is held open by hand",
+    "bulkhead.full": "every slot of the bulkhead is in use",
+    "rate.limited": "the rate limit is reached",
+    "timeout.attempt": "the attempt took too long",
+    "timeout.total": "the call took too long",
+    "timeout.deadline": "the caller's deadline has passed",
+    "result.rejected": "on_result rejected the result",
+}
+
+Op = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """What `policy.using(…)` set."""
+
+    key: str | None = None
+    idempotency_key: str | None = None
+
+
+class Tickets:
+    """Who waits for which wake. A wake that comes before its waiter is remembered."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wakers: dict[int, Callable[[], None]] = {}
+        self._early: set[int] = set()
+
+    def park(self, ticket: int, waker: Callable[[], None]) -> None:
+        """Calls the waker when the ticket is woken; at once if it was already."""
+        with self._lock:
+            if ticket not in self._early:
+                self._wakers[ticket] = waker
+                return
+            self._early.discard(ticket)
+        waker()
+
+    def wake(self, ticket: int) -> None:
+        """Wakes whoever parked, now or later."""
+        with self._lock:
+            waker = self._wakers.pop(ticket, None)
+            if waker is None:
+                self._early.add(ticket)
+        if waker is not None:
+            waker()
+
+    def leave(self, ticket: int) -> None:
+        """Nobody waits for this ticket any more."""
+        with self._lock:
+            self._wakers.pop(ticket, None)
+            self._early.discard(ticket)
+
+
+tickets = Tickets()
+
+
+class Session:
+    """A call of one function under one policy."""
+
+    def __init__(
+        self, written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_sync: bool
+    ) -> None:
+        self.plan: Plan = written.plan(fn, is_sync)
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.is_cooperative = is_sync and not self.plan.is_threaded
+        self.outer: Current = _context.current()
+        self.correlation_id = self.outer.correlation_id or _native.mint_id()
+        self.key = self._key(written, view)
+        self.idempotency_key = view.idempotency_key or self._idempotency_key() or self.outer.idempotency_key
+        self.outcomes: dict[int, tuple[bool, Any]] = {}
+        self.fallbacks: dict[int, Any] = {}
+        self.error: BaseException | None = None
+        self.cancellation: BaseException | None = None
+        self.fallback_error: BaseException | None = None
+        self.letter_id: str | None = None
+        self.attempt = 0
+        self.ticket: int | None = None
+        self.is_spared = self._is_spared()
+        flags = COOPERATIVE if self.is_cooperative else 0
+        try:
+            self.native = _native.Call(
+                self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives()
+            )
+        except _native.NativeError as error:
+            raise _errors.from_native(error) from None
+        self.virtual = _clock.active()
+        self._is_busy = self.virtual is not None and self.virtual.is_strict
+        self._busy_lock = threading.Lock()
+
+    # What the call's arguments say.
+
+    def _key(self, written: Written, view: View) -> str | None:
+        if view.key is not None or written.key is None:
+            return view.key
+        found = _argument.read(written.key, self.fn, self.args, self.kwargs, "key")
+        if found is None:
+            raise _errors.ConfigError("gave None for this call; every call of this policy needs a key", path=f"{self.plan.label}.key")
+        return str(found)
+
+    def _idempotency_key(self) -> str | None:
+        spec = self.plan.code.get("dead_letter", {}).get("idempotency_key")
+        if spec is None:
+            return None
+        found = _argument.read(spec, self.fn, self.args, self.kwargs, "dead_letter.idempotency_key")
+        return None if found is None else str(found)
+
+    def _is_spared(self) -> bool:
+        only = self.plan.code.get("chaos", {}).get("only")
+        if only is None or not _native.armed():
+            return False
+        return not only(*self.args, **self.kwargs)
+
+    # Contexts of foreign code.
+
+    def attempt_context(self, attempt: int, deadline_ms: int) -> Current:
+        """What `current()` is inside an attempt."""
+        due = None if deadline_ms < 0 else _native.clock_now() + deadline_ms * _clock.MS
+        return Current(
+            attempt=attempt,
+            key=self.key,
+            idempotency_key=self.idempotency_key,
+            correlation_id=self.correlation_id,
+            _deadline=due,
+        )
+
+    def fallback_context(self) -> Current:
+        """What `current()` is inside a fallback, which lies outside of the call's own limits."""
+        return Current(
+            attempt=self.attempt,
+            key=self.key,
+            idempotency_key=self.idempotency_key,
+            error=self.error,
+            correlation_id=self.correlation_id,
+            _deadline=self.outer._deadline,
+        )
+
+    # Outputs and inputs that need no waiting.
+
+    def fault(self, number: int) -> BaseException:
+        """The fault that chaos raises in place of the call, marked as injected."""
+        makers = self.plan.code.get("chaos", {}).get("fault", ())
+        error = makers[number]() if number < len(makers) else _errors.InjectedFaultError("injected by chaos")
+        _classify.mark_injected(error)
+        return error
+
+    def ended(self, attempt: int, is_value: bool, outcome: Any) -> list[Op]:
+        """Reports the end of an attempt."""
+        self.outcomes[attempt] = (is_value, outcome)
+        facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
+        return self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
+
+    def _value_facts(self, value: Any) -> Facts:
+        bits = self.plan.result_bits(value) if self.plan.result_tests else 0
+        if not bits:
+            return Facts(_classify.SUCCESS)
+        return Facts(_classify.SUCCESS, bits, _classify.status_of(value), self._pushback(value))
+
+    def _error_facts(self, error: BaseException) -> Facts:
+        kind = _classify.kind_of(error)
+        if kind == _classify.CANCELLED:
+            return Facts(kind, error_type=type(error).__name__)
+        return Facts(kind, self.plan.bits(error), _classify.status_of(error), self._pushback(error), type(error).__name__)
+
+    def _pushback(self, thing: object) -> int:
+        return _classify.pushback_of(thing, self.plan.code.get("retry", {}).get("retry_after"))
+
+    def failed(self, how: int, attempt: int, code: int, retry_after_ms: int) -> None:
+        """Makes the error that would surface."""
+        if how == 0:
+            self.error = self.outcomes[attempt][1]
+            return
+        name = "result.rejected" if how == 2 else ERROR_CODES[code]
+        report = self.report()
+        error = _errors.make(
+            name,
+            self._message(name, report),
+            policy=self.plan.label,
+            key=self.key,
+            retry_after=None if retry_after_ms < 0 else retry_after_ms / 1000,
+            correlation_id=self.correlation_id,
+        )
+        if how == 1:
+            cause = self.outcomes.get(attempt)
+            error.__cause__ = cause[1] if cause is not None and not cause[0] else None
+        self.error = error
+
+    def _message(self, code: str, report: dict[str, Any]) -> str:
+        text = f"{self.plan.label}: {_MESSAGES[code]}" if self.plan.label else _MESSAGES[code]
+        if self.key is not None:
+            text += f" (key {self.key!r})"
+        rejection = report.get("rejection")
+        if rejection and rejection.get("total"):
+            text += f"; it opened after {rejection['failures']} failures in {rejection['total']} calls"
+        return text
+
+    def classified(self) -> list[Op]:
+        """Answers which `on` and `ignore` of fallback and dead letter match the error."""
+        return self.native.classified(self.plan.late_bits(self.error) if self.error is not None else 0)
+
+    def event(self, record: str) -> None:
+        """Tells of an event; one of chaos that `only` spared this call did not happen."""
+        if self.is_spared and '"event":"chaos.injected"' in record:
+            return
+        _events.emit(record)
+
+    def report(self) -> dict[str, Any]:
+        """The call so far."""
+        found: dict[str, Any] = json.loads(self.native.report())
+        return found
+
+    def finish(self, what: int, number: int) -> Any:
+        """Returns or raises what the call ends with."""
+        self.ended_for_good()
+        if what == 0:
+            return self.outcomes[number][1]
+        if what == 2:
+            return self.fallbacks[number]
+        error = self.error if what == 1 else self._cancellation()
+        if error is None:
+            raise AssertionError("the call failed without an error")
+        if what == 1:
+            self._annotate(error)
+        try:
+            raise error
+        finally:
+            # The frames of a traceback would otherwise keep the error, and the error its frames.
+            self.error = self.cancellation = self.fallback_error = error = None
+            self.outcomes.clear()
+
+    def _annotate(self, error: BaseException) -> None:
+        report = self.report()
+        if self.is_spared:
+            report["injected"] = False
+        _errors.annotate(error, report, self.letter_id)
+        late = self.fallback_error
+        if late is not None and error.__context__ is None and error.__cause__ is None and late is not error:
+            late.__context__ = None if late.__context__ is error else late.__context__
+            late.__cause__ = None if late.__cause__ is error else late.__cause__
+            error.__context__ = late
+
+    def _cancellation(self) -> BaseException | None:
+        if self.cancellation is not None:
+            return self.cancellation
+        cancelled = [outcome for is_value, outcome in self.outcomes.values() if not is_value]
+        return cancelled[-1] if cancelled else None
+
+    def ended_for_good(self) -> None:
+        """Leaves every list that the call stood in."""
+        if self.ticket is not None:
+            tickets.leave(self.ticket)
+            self.ticket = None
+
+    def late_end(self, attempt: int, is_value: bool, outcome: Any) -> None:
+        """Reports the end of work that was walked away from, after the call itself is over."""
+        facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
+        ops = self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
+        for op in ops:
+            if op[0] == WAKE:
+                tickets.wake(op[1])
+            elif op[0] == EVENT:
+                self.event(op[1])
+
+    def refuse_awaitable(self, value: Any) -> Any:
+        """The value of a sync call, unless it is an awaitable, which is closed."""
+        if not _asyncness.is_awaitable(value):
+            return value
+        close = getattr(value, "close", None)
+        if close is not None:
+            close()
+        raise _errors.ConfigError(
+            "the function gave an awaitable: decorate an async function, or await policy.acall(fn, …)", path=self.plan.label
+        )
+
+    # Coming to rest, for virtual time.
+
+    def busy(self) -> None:
+        """The driver was woken."""
+        if self.virtual is not None:
+            with self._busy_lock:
+                if not self._is_busy:
+                    self._is_busy = True
+                    self.virtual.woken()
+
+    def rest(self) -> None:
+        """The driver waits, or foreign code runs."""
+        if self.virtual is not None:
+            with self._busy_lock:
+                if self._is_busy:
+                    self._is_busy = False
+                    self.virtual.rests()

@@ -1,0 +1,216 @@
+"""The policy: a decorator, a part of another policy, and a handle on shared state."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
+
+from seawall import _argument, _asyncness
+from seawall._breaker import Breaker
+from seawall._call import View
+from seawall._classify import Matcher
+from seawall._errors import ConfigError
+from seawall._plan import Part, Written
+from seawall._snapshot import Snapshot, snapshot_of
+
+P = ParamSpec("P")
+R = TypeVar("R")
+F_co = TypeVar("F_co", covariant=True)
+F = TypeVar("F")
+
+
+class Policy(Generic[F_co]):
+    """Strategies fused into one, in the canonical order, around any function.
+
+    Decorate functions with it, or hand it one: `policy.call(fn, …)`. It holds the state (breaker, slots, budget): two
+    functions decorated with one policy share it, and so do all policies of one name. It is resolved at its first call.
+    The type parameter is what a fallback may return in place of the function's own result.
+    """
+
+    __slots__ = ("_view", "_written", "__weakref__")
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        raise ConfigError("make a policy with seawall.policy(…) or with a strategy such as seawall.retry(…)", path="Policy")
+
+    @classmethod
+    def _of_parts(
+        cls, name: str | None, parts: list[Part], key: object = None, on: object = None, ignore: object = None
+    ) -> Policy[Any]:
+        made = object.__new__(cls)
+        made._written = Written(name, parts, key, on, ignore)
+        made._view = View()
+        return made
+
+    @overload
+    def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | F_co]]: ...
+    @overload
+    def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | F_co]: ...
+    def __call__(self, fn: Any, /) -> Any:
+        """Guards a function. Its signature, docstring and kind stay; the result has `policy`."""
+        if isinstance(fn, (classmethod, staticmethod)):
+            return type(fn)(self(fn.__func__))
+        self._check(fn)
+        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            raise ConfigError("a generator function cannot be guarded; guard the function that makes one item", path=self._path)
+        for strategy, part in self._written.parts.items():
+            for option in ("capture", "idempotency_key"):
+                _argument.check(part.code.get(option), fn, f"{strategy}.{option}")
+        _argument.check(self._written.key, fn, "key")
+        guarded: Any = self._guard_async(fn) if _asyncness.is_async(fn) else self._guard_sync(fn)
+        guarded.policy = self
+        return guarded
+
+    def _guard_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        from seawall._sync import run
+
+        written, view = self._written, self._view
+
+        @functools.wraps(fn)
+        def guarded(*args: Any, **kwargs: Any) -> Any:
+            return run(written, view, fn, args, kwargs)
+
+        return guarded
+
+    def _guard_async(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        from seawall._async import run
+
+        written, view = self._written, self._view
+
+        @functools.wraps(fn)
+        async def guarded(*args: Any, **kwargs: Any) -> Any:
+            return await run(written, view, fn, args, kwargs)
+
+        return guarded
+
+    def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co:
+        """Calls a function under this policy. Raises `ConfigError` if it is async or gives an awaitable: use `acall`."""
+        from seawall._sync import run
+
+        self._check(fn)
+        if _asyncness.is_async(fn):
+            raise ConfigError("this function is async: await policy.acall(fn, …) instead of policy.call", path=self._path)
+        return cast("R | F_co", run(self._written, self._view, fn, args, kwargs))
+
+    @overload
+    async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co: ...
+    @overload
+    async def acall(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co: ...
+    async def acall(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Calls an async function, or one that gives an awaitable or a plain value, under this policy."""
+        from seawall._async import run
+
+        self._check(fn)
+        return await run(self._written, self._view, fn, args, kwargs)
+
+    def using(self, *, key: str | None = None, idempotency_key: str | None = None) -> Policy[F_co]:
+        """A view of this policy with the key or the idempotency key set, on the same state."""
+        made: Policy[F_co] = object.__new__(type(self))
+        made._written = self._written
+        made._view = View(
+            key=self._view.key if key is None else key,
+            idempotency_key=self._view.idempotency_key if idempotency_key is None else idempotency_key,
+        )
+        return made
+
+    @property
+    def breaker(self) -> Breaker:
+        """The circuit breaker. On a keyed policy say whose: `policy.using(key="a").breaker`."""
+        return Breaker(self._written, self._view.key)
+
+    @property
+    def name(self) -> str | None:
+        """The name that it shares its state by, or None."""
+        return self._written.name
+
+    def snapshot(self) -> Snapshot:
+        """Counts, limits and the retry budget, as they are now."""
+        return snapshot_of(self._written)
+
+    def __repr__(self) -> str:
+        return f"<seawall policy {self._written.label or 'unnamed'}: {', '.join(self._written.parts) or 'by name'}>"
+
+    @property
+    def _path(self) -> str:
+        return self._written.label or next(iter(self._written.parts), "policy")
+
+    def _check(self, fn: object) -> None:
+        if not callable(fn):
+            raise ConfigError(
+                f"expected a function, not {type(fn).__name__}; a strategy takes its options by name and in parentheses, "
+                "as in @seawall.retry(max_attempts=3), and a function without being called, as in policy.call(fn, 1)",
+                path=self._path,
+            )
+
+
+@overload
+def policy(
+    name: str | None = None,
+    /,
+    *,
+    key: str | Callable[..., object] | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+) -> Policy[NoReturn]: ...
+@overload
+def policy(
+    name: str | None,
+    /,
+    *parts: Policy[F],
+    key: str | Callable[..., object] | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+) -> Policy[F]: ...
+def policy(
+    name: str | None = None,
+    /,
+    *parts: Policy[Any],
+    key: str | Callable[..., object] | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+) -> Any:
+    """Fuses strategies into one policy, in the canonical order whatever order they are written in.
+
+    name: shares the state with every policy of this name, and finds it in a policy file; None: nobody shares it.
+    parts: strategies, each at most once. A name without parts refers to a policy defined elsewhere, or is the default policy.
+    key: partitions the state (breaker, bulkhead, rate limit): a function of the call's arguments, or a path such as "order.tenant".
+    on, ignore: what counts as a failure, for the retry and the breaker that say nothing themselves.
+
+    Raises ConfigError for what cannot work together.
+    """
+    if isinstance(name, Policy):
+        raise ConfigError("the first argument is the name, or None: seawall.policy('payments', seawall.retry())", path="policy")
+    if name is not None and not isinstance(name, str):
+        raise ConfigError(f"expected a name, not {name!r}", path="policy.name")
+    _argument.check_form(key, "key")
+    collected: dict[str, Part] = {}
+    for part in parts:
+        for one in _parts_of(part):
+            if one.strategy in collected:
+                raise ConfigError("written twice; nest two policies to have a strategy twice", path=f"policy.{one.strategy}")
+            if one.key is not None:
+                if key is not None and key is not one.key:
+                    raise ConfigError("the policy has a key already", path=f"{one.strategy}.key")
+                key = cast("str | Callable[..., object]", one.key)
+            collected[one.strategy] = one
+    return Policy._of_parts(name, list(collected.values()), key=key, on=on, ignore=ignore)
+
+
+def _parts_of(part: object) -> list[Part]:
+    if not isinstance(part, Policy):
+        raise ConfigError(
+            f"expected strategies such as seawall.retry(), not {part!r}; a strategy is written with parentheses", path="policy"
+        )
+    found = list(part._written.parts.values())
+    if len(found) != 1:
+        raise ConfigError("a whole policy cannot be a part of another; nest them by decorating twice", path="policy")
+    if part._written.name is not None:
+        raise ConfigError("the name stands on the policy, not on its parts", path=f"{found[0].strategy}.name")
+    return found
+
+
+def policy_of(fn: object) -> Policy[Any] | None:
+    """The policy that guards a function, or None."""
+    found = getattr(fn, "policy", None)
+    return found if isinstance(found, Policy) else None

@@ -1,0 +1,442 @@
+"""One word per strategy. Each call makes a decorator that is also a part of a policy."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Final, Literal, NoReturn, TypedDict, TypeVar, Union, overload
+
+from seawall import _argument, _classify
+from seawall._classify import Matcher
+from seawall._durations import Duration, to_spec
+from seawall._errors import ConfigError
+from seawall._plan import Part
+from seawall._policy import Policy
+
+Fn = TypeVar("Fn", bound=Callable[..., object])
+F = TypeVar("F")
+G = TypeVar("G")
+
+# What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant".
+Picker = Union[str, Callable[..., object]]
+
+
+class RetryBudget(TypedDict, total=False):
+    """How many retries the calls of the last ten seconds pay for: a share of them, and so many more per second."""
+
+    ratio: float
+    per_second: float
+
+
+class _Unset:
+    """Stands for an argument that was not given, where None means something."""
+
+
+_UNSET: Final = _Unset()
+
+_DURATIONS = frozenset(
+    "base_delay max_delay retry_after_max sampling_duration break_duration max_break_duration reset_after half_open_lease "
+    "max_wait attempt total write_timeout expires_in".split()
+)
+_PICKERS = frozenset(("capture", "idempotency_key", "key"))
+_CODE = frozenset(("on", "ignore", "on_result", "retry_after", "capture", "idempotency_key", "redact", "only", "steps"))
+
+
+def _part(strategy: str, name: str | None, key: Picker | None, scope: str | None, **options: Any) -> Policy[Any]:
+    data: dict[str, Any] = {} if scope is None else {"scope": scope}
+    code: dict[str, Any] = {}
+    for option, value in options.items():
+        path = f"{strategy}.{option}"
+        if value is None:
+            continue
+        if option in _CODE:
+            _check_code(option, value, path)
+            code[option] = value
+        elif option in _DURATIONS:
+            data[option] = to_spec(value, path)
+        else:
+            data[option] = value
+    if key is not None:
+        _argument.check_form(key, f"{strategy}.key")
+    return Policy._of_parts(name, [Part(strategy, data, code, name, key)], key=key)
+
+
+def _check_code(option: str, value: object, path: str) -> None:
+    if option in _PICKERS:
+        _argument.check_form(value, path)
+    elif option in ("on_result", "retry_after", "redact", "only") and not callable(value):
+        raise ConfigError(f"expected a function, not {value!r}", path=path)
+
+
+def _bare(fn: object, word: str, make: Callable[[], Policy[Any]]) -> Any:
+    """`@retry` without parentheses: the strategy with its defaults, around the function."""
+    if fn is None:
+        return make()
+    if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
+        raise ConfigError(f"expected options by name, as in {word}(…), or a function, not {fn!r}", path=word)
+    return make()(fn)  # type: ignore[arg-type]
+
+
+@overload
+def retry(fn: Fn, /) -> Fn: ...
+@overload
+def retry(
+    *,
+    max_attempts: int | None = None,
+    backoff: Literal["exponential", "linear", "constant"] | None = None,
+    base_delay: Duration | None = None,
+    factor: float | None = None,
+    max_delay: Duration | None = None,
+    jitter: Literal["full", "equal", "decorrelated", "none"] | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    on_result: Callable[[Any], object] | None = None,
+    retry_after: Callable[[Any], object] | None = None,
+    retry_after_max: Duration | None = None,
+    wait_for_breaker: bool | None = None,
+    retry_budget: RetryBudget | Literal[False] | _Unset | None = ...,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]: ...
+def retry(
+    fn: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: str | None = None,
+    retry_budget: Any = _UNSET,
+    **options: Any,
+) -> Any:
+    """Calls again when a call fails in a way that may pass. Writing it declares that the call may be repeated.
+
+    max_attempts: attempts in all, the first included; 3.
+    backoff: how waits grow, "exponential" (base_delay x factor^n), "linear" or "constant"; "exponential".
+    base_delay, max_delay: the first wait and the cap of a wait, both before jitter; "100ms" and "10s".
+    factor: how much longer each exponential wait is than the one before; 2.
+    jitter: how a wait is spread, "full", "equal", "decorrelated" or "none"; "full".
+    on, ignore: what counts as a failure, and what does not; by default every error but programming errors, rejections by
+        a policy and client errors.
+    on_result: a predicate on results; a rejected one is retried, and returned in the end.
+    retry_after: gives the server's wait in seconds (or a timedelta, or "never") from an error or a rejected result; by
+        default it is read from `retry_after` or the Retry-After header.
+    retry_after_max: the longest wait that a server may ask for; a longer one ends the call; "60s".
+    wait_for_breaker: keep retrying when the circuit breaker inside has opened; False.
+    retry_budget: how many retries the calls of the last ten seconds pay for; {"ratio": 0.2, "per_second": 1}; None: no limit.
+
+    When retries are used up the callee's own error is raised. Raises ConfigError for what cannot work.
+    """
+    budget = {} if isinstance(retry_budget, _Unset) else {"retry_budget": retry_budget or False}
+    _known("retry", options)
+    return _bare(fn, "retry", lambda: _part("retry", name, key, scope, **budget, **options))
+
+
+@overload
+def circuit_breaker(fn: Fn, /) -> Fn: ...
+@overload
+def circuit_breaker(
+    *,
+    failure_ratio: float | None = None,
+    minimum_throughput: int | None = None,
+    sampling_duration: Duration | None = None,
+    window_size: int | None = None,
+    consecutive_failures: int | None = None,
+    break_duration: Duration | None = None,
+    max_break_duration: Duration | None = None,
+    break_jitter: float | None = None,
+    reset_after: Duration | None = None,
+    half_open_max_calls: int | None = None,
+    half_open_successes: int | None = None,
+    half_open_lease: Duration | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    on_result: Callable[[Any], object] | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]: ...
+def circuit_breaker(
+    fn: Any = None, /, *, name: str | None = None, key: Picker | None = None, scope: str | None = None, **options: Any
+) -> Any:
+    """Stops calling what keeps failing, and tries it again after a break.
+
+    failure_ratio, minimum_throughput: opens when this share of at least so many calls in the window failed; 0.5 and 20.
+    sampling_duration, window_size: the window, as a length of time or as the last so many calls; "30s".
+    consecutive_failures: opens after so many failures in a row; by default five, below the minimum throughput.
+    break_duration, max_break_duration, break_jitter: how long it stays open, doubling up to the cap, spread by a share of
+        it; "5s", "60s", 0.2.
+    reset_after: how long it must stay closed before breaks start short again; max_break_duration.
+    half_open_max_calls, half_open_successes, half_open_lease: trial calls after a break, how many must succeed, and how
+        long one may take; 3, 2, the attempt's limit or "10s".
+    on, ignore, on_result: what counts as a failure, as for `retry`.
+
+    While it is open calls raise CircuitOpenError at once. Raises ConfigError for what cannot work.
+    """
+    _known("circuit_breaker", options)
+    return _bare(fn, "circuit_breaker", lambda: _part("circuit_breaker", name, key, scope, **options))
+
+
+@overload
+def bulkhead(fn: Fn, /) -> Fn: ...
+@overload
+def bulkhead(
+    *,
+    max_concurrent: int | None = None,
+    max_queue: int | None = None,
+    max_wait: Duration | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]: ...
+def bulkhead(
+    fn: Any = None, /, *, name: str | None = None, key: Picker | None = None, scope: str | None = None, **options: Any
+) -> Any:
+    """Bounds how many attempts are in flight at once.
+
+    max_concurrent: attempts in flight; 64.
+    max_queue: calls that may wait for a slot, first come, first served; 0.
+    max_wait: the longest wait in the queue; by default the call's total limit.
+
+    Beyond that calls raise BulkheadFullError. Raises ConfigError for what cannot work.
+    """
+    _known("bulkhead", options)
+    return _bare(fn, "bulkhead", lambda: _part("bulkhead", name, key, scope, **options))
+
+
+def rate_limit(
+    *,
+    rate: str,
+    burst: int | None = None,
+    max_wait: Duration | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]:
+    """Bounds how many attempts start in a span of time.
+
+    rate: "100/s", "5/m" or "1000/h".
+    burst: how many may come at once after a pause; one second's worth, at least 1.
+    max_wait: the longest wait for a turn; a longer one raises RateLimitedError at once; "0ms".
+
+    Raises ConfigError for what cannot work.
+    """
+    return _part("rate_limit", name, key, scope, rate=rate, burst=burst, max_wait=max_wait)
+
+
+def timeout(
+    *,
+    attempt: Duration | None = None,
+    total: Duration | None = None,
+    thread: bool | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]:
+    """Limits each attempt, the whole call with its retries and waits, or both. Raises TimeoutExceededError.
+
+    attempt, total: the limits.
+    thread: run each attempt of a sync function in a thread that can be walked away from; False. Without it sync work is
+        never cut: a late value is returned all the same, and counts as a failure for the circuit breaker.
+
+    Raises ConfigError for what cannot work.
+    """
+    return _part("timeout", name, key, scope, attempt=attempt, total=total, thread=thread)
+
+
+@overload
+def fallback(
+    step: Callable[..., Awaitable[F]],
+    /,
+    *,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[F]: ...
+@overload
+def fallback(
+    step: Callable[..., F],
+    /,
+    *,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[F]: ...
+@overload
+def fallback(
+    step: Callable[..., F],
+    last: G,
+    /,
+    *,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[F | G]: ...
+@overload
+def fallback(
+    *values: F,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[F]: ...
+@overload
+def fallback(
+    *,
+    value: F,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[F]: ...
+def fallback(
+    *values: Any,
+    value: Any = _UNSET,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: str | None = None,
+) -> Any:
+    """Answers in place of an error: with a value, or with a function that is called exactly like the callee.
+
+    Several are tried in order. Inside a function the error is `seawall.current().error`. A list is a value.
+
+    value: the value, by name; for one that is itself a function.
+    on, ignore: which final errors are answered; by default all but cancellation and programming errors.
+
+    If every step fails the original error is raised. Raises ConfigError for what cannot work.
+    """
+    steps = [(callable(step), step) for step in values]
+    if not isinstance(value, _Unset):
+        if steps:
+            raise ConfigError("give either positional steps or value=, not both", path="fallback.value")
+        steps = [(False, value)]
+    if not steps:
+        raise ConfigError("give a value or a function to fall back on", path="fallback")
+    part = Part("fallback", {"steps": len(steps)}, {"steps": tuple(steps)}, name, key)
+    for option, matcher in (("on", on), ("ignore", ignore)):
+        if matcher is not None:
+            part.code[option] = matcher
+    if scope is not None:
+        part.data["scope"] = scope
+    return Policy._of_parts(name, [part], key=key)
+
+
+@overload
+def dead_letter(fn: Fn, /) -> Fn: ...
+@overload
+def dead_letter(
+    queue: str | None = None,
+    /,
+    *,
+    store: str | None = None,
+    capture: Picker | None = None,
+    idempotency_key: Picker | None = None,
+    redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    write_timeout: Duration | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]: ...
+def dead_letter(
+    queue: Any = None, /, *, name: str | None = None, key: Picker | None = None, scope: str | None = None, **options: Any
+) -> Any:
+    """Records a call that failed for good, with its arguments, so that it can be redriven.
+
+    queue: the queue's name; by default the policy's.
+    store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
+    capture: gives the payload from the call's arguments, a function of them or a path; by default the arguments.
+    idempotency_key: gives the key under which receivers recognise the call, likewise.
+    redact: takes the record and returns it without what must not be kept.
+    write_timeout: how long the caller waits for the record to be written; "250ms".
+    on, ignore: which final errors are recorded; by default all but cancellation.
+
+    A record that cannot be written never replaces the call's own error. Raises ConfigError for what cannot work.
+    """
+    _known("dead_letter", options)
+    if queue is None or isinstance(queue, str):
+        return _part("dead_letter", name, key, scope, queue=queue, **options)
+    return _bare(queue, "dead_letter", lambda: _part("dead_letter", name, key, scope, **options))
+
+
+Fault = Union[type[BaseException], Callable[[], BaseException], str]
+
+
+def chaos(
+    *,
+    rate: float | str,
+    fault: Fault | Sequence[tuple[Fault, float]] | None = None,
+    latency: Duration | None = None,
+    seed: int | None = None,
+    only: Callable[..., object] | None = None,
+    until: datetime | str | None = None,
+    expires_in: Duration | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]:
+    """Injects faults and latency into a share of the attempts. Without effect unless the process was started with
+    SEAWALL_CHAOS=allow, or under `seawall.testing.clock`.
+
+    rate: the share of attempts struck, 0 to 1 or "30%".
+    fault: the error to raise: a class, a function that makes one, a name for an InjectedFaultError, or a list of these with weights.
+    latency: the delay to add, a duration or a range such as "200ms..800ms".
+    seed: decides which attempts are struck; by default the policy object's own.
+    only: a predicate on the call's arguments: only such calls may be struck.
+    until, expires_in: when it ends; one of them must be given.
+
+    Raises ConfigError for what cannot work.
+    """
+    part = Part("chaos", {"rate": rate}, {}, name, key)
+    if fault is not None:
+        listed = list(fault) if isinstance(fault, Sequence) and not isinstance(fault, str) else None
+        part.code["fault"] = tuple(_maker(one[0]) for one in listed) if listed is not None else (_maker(fault),)
+        part.data["fault"] = {"faults": [one[1] for one in listed] if listed is not None else 1}
+    if only is not None:
+        _check_code("only", only, "chaos.only")
+        part.code["only"] = only
+    if isinstance(until, datetime):
+        if until.tzinfo is None:
+            raise ConfigError("an instant needs a time zone", path="chaos.until")
+        until = until.isoformat()
+    for option, value in (("latency", latency), ("seed", seed), ("until", until), ("expires_in", expires_in), ("scope", scope)):
+        if value is not None:
+            part.data[option] = to_spec(value, f"chaos.{option}")
+    return Policy._of_parts(name, [part], key=key)
+
+
+def _maker(fault: object) -> Callable[[], BaseException]:
+    """A function that makes one fault."""
+    if isinstance(fault, str):
+        text = fault
+        return lambda: _classify.InjectedFaultError(text)
+    if isinstance(fault, type) and issubclass(fault, Exception):
+        kind = fault
+        return lambda: kind("injected by chaos")
+    if callable(fault) and not isinstance(fault, type):
+        return fault
+    raise ConfigError(f"expected an exception class, a function that makes an error, or a name, not {fault!r}", path="chaos.fault")
+
+
+def _known(strategy: str, options: dict[str, Any]) -> None:
+    """Raises `ConfigError` for an option that the strategy does not have, naming the nearest one."""
+    import difflib
+
+    from seawall._table import OPTIONS
+
+    for option in options:
+        if option not in OPTIONS[strategy]:
+            near = difflib.get_close_matches(option, [*OPTIONS[strategy], *OPTIONS["*"]], n=1)
+            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(OPTIONS[strategy])}"
+            raise ConfigError(f"there is no such option; {hint}", path=f"{strategy}.{option}")

@@ -1,0 +1,302 @@
+"""The driver for ordinary functions: a loop that performs outputs and reports inputs, on the caller's own thread.
+
+Without `timeout(thread=True)` the function is called right here, and nothing can cut it. With it each attempt has a daemon
+thread that can be walked away from, and the caller's thread waits for whatever comes first: its end, a timer, a wake.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from seawall import _call, _clock, _context, _errors, _letters
+from seawall._call import Op, Session, View, tickets
+from seawall._plan import Written
+
+# Real waits are cut into slices of this many seconds, so that Ctrl-C is noticed on every platform.
+_SLICE = 0.02
+# Threads that may be walked away from at once where no bulkhead bounds them.
+_MOST_ABANDONED = 64
+
+_abandoned = 0
+_abandoned_lock = threading.Lock()
+
+
+def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a function under a policy."""
+    return _Driver(Session(written, view, fn, args, kwargs, is_sync=True)).run()
+
+
+def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
+    """One wait of ours, through the host's own sleep."""
+    if virtual is None:
+        time.sleep(ms / 1000)
+    elif not virtual.asked_to_wait(ms):
+        due = threading.Event()
+        virtual.arm(ms, due.set)
+        while not due.wait(_SLICE):
+            pass
+
+
+class _Driver:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.native = session.native
+        # Inputs from timers, wakes and threads, each a function that reports it and gives the outputs.
+        self.inbox: queue.SimpleQueue[Callable[[], list[Op]]] = queue.SimpleQueue()
+        self.timers: dict[tuple[int, int], float] = {}
+        self.virtual_timers: dict[tuple[int, int], int] = {}
+        self.running: dict[int, bool] = {}
+        self.lock = threading.Lock()
+        self.is_over = False
+
+    def run(self) -> Any:
+        ops = self.native.start()
+        while True:
+            action, finish = self.perform(ops)
+            if finish is not None:
+                self.close()
+                return self.session.finish(finish[1], finish[2])
+            ops = self.interruptible(action or self.next_input)
+
+    def perform(self, ops: list[Op]) -> tuple[Callable[[], list[Op]] | None, Op | None]:
+        """Performs what needs no waiting. Gives the one thing to be done next, and the finish."""
+        action: Callable[[], list[Op]] | None = None
+        finish: Op | None = None
+        for op in ops:
+            code = op[0]
+            if code == _call.START:
+                action = self.start(op)
+            elif code == _call.CANCEL:
+                self.abandon(op[1])
+            elif code == _call.SLEEP:
+                action = self.sleeping(op[1], op[2])
+            elif code == _call.TIMER:
+                self.arm(op[1], op[2], op[3])
+            elif code == _call.PARK:
+                self.park(op[1])
+            elif code == _call.WAKE:
+                tickets.wake(op[1])
+            elif code == _call.FAILED:
+                self.session.failed(op[1], op[2], op[3], op[4])
+                action = self.session.classified
+            elif code == _call.LETTER:
+                action = self.write_letter
+            elif code == _call.FALLBACK:
+                action = self.falling_back(op[1])
+            elif code == _call.FINISH:
+                finish = op
+            else:
+                self.session.event(op[1])
+        return action, finish
+
+    def interruptible(self, action: Callable[[], list[Op]]) -> list[Op]:
+        """Does it. Ctrl-C and the like are the caller giving up."""
+        try:
+            return action()
+        except Exception:
+            raise
+        except BaseException as stop:
+            self.session.cancellation = stop
+            return self.native.cancelled()
+
+    # Attempts.
+
+    def start(self, op: Op) -> Callable[[], list[Op]] | None:
+        _, attempt, deadline_ms, latency_ms, fault = op
+        session = self.session
+        session.attempt = attempt
+        if session.is_spared:
+            latency_ms, fault = 0, -1
+        here = session.attempt_context(attempt, deadline_ms)
+        if session.is_cooperative:
+            return lambda: session.ended(attempt, *self.call(here, latency_ms, fault))
+        self.spawn(attempt, here, latency_ms, fault)
+        return None
+
+    def call(self, here: _context.Current, latency_ms: int, fault: int) -> tuple[bool, Any]:
+        """The attempt itself, with whatever chaos adds."""
+        session = self.session
+        try:
+            if latency_ms:
+                sleep(session.virtual, latency_ms)
+            if fault >= 0:
+                raise session.fault(fault)
+            with _context.attempt_context(here):
+                if session.is_cooperative and not (session.virtual and session.virtual.is_strict):
+                    session.rest()
+                value = session.fn(*session.args, **session.kwargs)
+            return True, session.refuse_awaitable(value)
+        except BaseException as error:
+            return False, error
+
+    def spawn(self, attempt: int, here: _context.Current, latency_ms: int, fault: int) -> None:
+        """Runs the attempt in a daemon thread, in a copy of the caller's context."""
+        context = contextvars.copy_context()
+        virtual = self.session.virtual
+        counted = virtual if virtual is not None and virtual.is_strict else None
+
+        def work() -> None:
+            try:
+                self.arrived(attempt, *context.run(self.call, here, latency_ms, fault))
+            finally:
+                if counted is not None:
+                    counted.rests()
+
+        if "bulkhead" not in self.session.plan.parts and _abandoned >= _MOST_ABANDONED:
+            error = _errors.make(
+                "bulkhead.full",
+                f"{_MOST_ABANDONED} threads that were walked away from still run; add a bulkhead, or let the work end",
+                policy=self.session.plan.label,
+                key=self.session.key,
+                correlation_id=self.session.correlation_id,
+            )
+            self.inbox.put(lambda: self.session.ended(attempt, False, error))
+            return
+        if counted is not None:
+            counted.woken()
+        self.running[attempt] = False
+        threading.Thread(target=work, name=f"seawall-{self.session.plan.label}", daemon=True).start()
+
+    def arrived(self, attempt: int, is_value: bool, outcome: Any) -> None:
+        """On the attempt's own thread: hands its end over, or reports it if the call is over."""
+        with self.lock:
+            was_abandoned = self.running.pop(attempt, False)
+            is_late = self.is_over
+            if not is_late:
+                self.session.busy()
+                self.inbox.put(lambda: self.ended(attempt, is_value, outcome))
+        if was_abandoned:
+            _count_abandoned(-1)
+        if is_late:
+            self.session.late_end(attempt, is_value, outcome)
+
+    def ended(self, attempt: int, is_value: bool, outcome: Any) -> list[Op]:
+        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        return self.session.ended(attempt, is_value, outcome)
+
+    def abandon(self, attempt: int) -> None:
+        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        with self.lock:
+            if self.running.get(attempt) is False:
+                self.running[attempt] = True
+                _count_abandoned(+1)
+
+    # Waiting.
+
+    def sleeping(self, reason: int, ms: int) -> Callable[[], list[Op]]:
+        def act() -> list[Op]:
+            sleep(self.session.virtual, ms)
+            return self.native.timer(reason, 0)
+
+        return act
+
+    def arm(self, reason: int, attempt: int, ms: int) -> None:
+        virtual = self.session.virtual
+        if virtual is None:
+            self.timers[reason, attempt] = time.monotonic() + ms / 1000
+            return
+
+        def fire() -> None:
+            self.session.busy()
+            self.inbox.put(lambda: self.native.timer(reason, attempt))
+
+        self.virtual_timers[reason, attempt] = virtual.arm(ms, fire)
+
+    def disarm(self, reason: int, attempt: int) -> None:
+        self.timers.pop((reason, attempt), None)
+        number = self.virtual_timers.pop((reason, attempt), None)
+        if number is not None and self.session.virtual is not None:
+            self.session.virtual.disarm(number)
+
+    def park(self, ticket: int) -> None:
+        def wake() -> None:
+            self.session.busy()
+            self.inbox.put(self.granted)
+
+        self.session.ticket = ticket
+        tickets.park(ticket, wake)
+
+    def granted(self) -> list[Op]:
+        self.disarm(_call.QUEUE, 0)
+        return self.native.granted()
+
+    def next_input(self) -> list[Op]:
+        """Waits for the first of: an attempt's end, a wake, a timer."""
+        while True:
+            try:
+                return self.inbox.get_nowait()()
+            except queue.Empty:
+                self.session.rest()
+            timeout = self.patience()
+            try:
+                return self.inbox.get(timeout=max(timeout, 0.000_001))()
+            except queue.Empty:
+                due = [timer for timer, at in self.timers.items() if at <= time.monotonic()]
+                if due:
+                    reason, attempt = min(due, key=lambda timer: self.timers[timer])
+                    del self.timers[reason, attempt]
+                    return self.native.timer(reason, attempt)
+
+    def patience(self) -> float:
+        now = time.monotonic()
+        return min([_SLICE, *(at - now for at in self.timers.values())])
+
+    # Letter and fallback.
+
+    def write_letter(self) -> list[Op]:
+        is_written = False
+        try:
+            is_written = _letters.record(self.session)
+        except BaseException as stop:
+            # The write itself lies in native code and is not cut; the caller gives up once it is done.
+            self.session.cancellation = stop
+            self.native.cancelled()
+        return self.native.letter_ended(is_written)
+
+    def falling_back(self, step: int) -> Callable[[], list[Op]]:
+        def act() -> list[Op]:
+            session = self.session
+            is_function, what = session.plan.code["fallback"]["steps"][step]
+            try:
+                with _context.attempt_context(session.fallback_context()):
+                    value = what(*session.args, **session.kwargs) if is_function else what
+                session.fallbacks[step] = session.refuse_awaitable(value) if is_function else value
+            except Exception as error:
+                session.fallback_error = error
+                return self.native.fallback_ended(0)
+            except BaseException as stop:
+                session.cancellation = stop
+                return self.native.fallback_ended(2)
+            return self.native.fallback_ended(1)
+
+        return act
+
+    def close(self) -> None:
+        """The call is over: what still runs reports for itself from now on."""
+        with self.lock:
+            self.is_over = True
+        while True:
+            try:
+                ops = self.inbox.get_nowait()()
+            except queue.Empty:
+                break
+            for op in ops:
+                if op[0] == _call.WAKE:
+                    tickets.wake(op[1])
+                elif op[0] == _call.EVENT:
+                    self.session.event(op[1])
+        for reason, attempt in list(self.virtual_timers):
+            self.disarm(reason, attempt)
+        if not (self.session.virtual and self.session.virtual.is_strict):
+            self.session.rest()
+
+
+def _count_abandoned(by: int) -> None:
+    global _abandoned
+    with _abandoned_lock:
+        _abandoned += by

@@ -1,0 +1,25 @@
+//! The native half of the Python package: glue over `seawall-runtime` and `seawall-dlq`, and nothing else.
+//!
+//! Every function takes plain values and gives plain values or JSON text. What the values mean is decided by the crates below, what
+//! they look like to Python's users by the package above.
+
+mod call;
+mod clock;
+mod error;
+mod policy;
+mod queue;
+
+use pyo3::prelude::*;
+
+/// The module `seawall._native`.
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    seawall_store_sqlite::register();
+    module.add("NativeError", module.py().get_type::<error::NativeError>())?;
+    module.add_class::<policy::Policy>()?;
+    module.add_class::<call::Call>()?;
+    module.add_class::<queue::Queue>()?;
+    module.add_class::<queue::Redrive>()?;
+    policy::add_to(module)?;
+    clock::add_to(module)
+}

@@ -1,0 +1,97 @@
+//! Policies: made from a spec, read, and overridden by hand.
+
+use std::sync::Arc;
+
+use pyo3::prelude::*;
+use seawall_runtime::clock;
+
+use crate::error;
+
+/// A policy in force.
+#[pyclass(frozen, module = "seawall._native")]
+pub(crate) struct Policy {
+    pub(crate) inner: Arc<seawall_runtime::Policy>,
+}
+
+#[pymethods]
+impl Policy {
+    fn info(&self) -> String {
+        self.inner.info()
+    }
+
+    fn set_label(&self, label: &str) {
+        self.inner.set_label(label);
+    }
+
+    #[pyo3(signature = (key))]
+    fn breaker_state(&self, key: Option<&str>) -> PyResult<&'static str> {
+        self.inner.breaker_state(key, clock::now()).map_err(|why| error::config(&why))
+    }
+
+    #[pyo3(signature = (key))]
+    fn breaker_counts(&self, key: Option<&str>) -> PyResult<[u64; 5]> {
+        self.inner.breaker_counts(key, clock::now()).map_err(|why| error::config(&why))
+    }
+
+    #[pyo3(signature = (key, reason, author, expires_in_ms))]
+    fn breaker_isolate(&self, key: Option<&str>, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>) -> PyResult<Vec<String>> {
+        self.inner.breaker_isolate(key, reason, author, expires_in_ms, clock::now()).map_err(|why| error::config(&why))
+    }
+
+    #[pyo3(signature = (key, reason, author, expires_in_ms))]
+    fn breaker_disable(&self, key: Option<&str>, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>) -> PyResult<Vec<String>> {
+        self.inner.breaker_disable(key, reason, author, expires_in_ms, clock::now()).map_err(|why| error::config(&why))
+    }
+
+    #[pyo3(signature = (key))]
+    fn breaker_reset(&self, key: Option<&str>) -> PyResult<Vec<String>> {
+        self.inner.breaker_reset(key, clock::now()).map_err(|why| error::config(&why))
+    }
+}
+
+/// Validates a spec.
+#[pyfunction]
+fn check(spec: &str) -> PyResult<()> {
+    seawall_runtime::check(spec).map_err(|why| error::config(&why))
+}
+
+/// The policy of a spec.
+#[pyfunction]
+fn resolve(spec: &str) -> PyResult<Policy> {
+    seawall_runtime::resolve(spec).map(|inner| Policy { inner }).map_err(|why| error::config(&why))
+}
+
+/// Loads a policy file; gives the event that says so.
+#[pyfunction]
+#[pyo3(signature = (path, env))]
+fn load(py: Python<'_>, path: &str, env: Option<&str>) -> PyResult<String> {
+    py.detach(|| seawall_runtime::load(path, env)).map_err(|why| error::config(&why))
+}
+
+/// All metrics as Prometheus text.
+#[pyfunction]
+fn metrics() -> String {
+    seawall_runtime::metrics()
+}
+
+/// The same as JSON.
+#[pyfunction]
+fn snapshot() -> String {
+    seawall_runtime::snapshot()
+}
+
+/// Forgets every state and name.
+#[pyfunction]
+#[pyo3(signature = (seed))]
+fn reset_all(seed: Option<u64>) {
+    seawall_runtime::reset_all(seed);
+}
+
+pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_function(wrap_pyfunction!(check, module)?)?;
+    module.add_function(wrap_pyfunction!(resolve, module)?)?;
+    module.add_function(wrap_pyfunction!(load, module)?)?;
+    module.add_function(wrap_pyfunction!(metrics, module)?)?;
+    module.add_function(wrap_pyfunction!(snapshot, module)?)?;
+    module.add_function(wrap_pyfunction!(reset_all, module)?)
+}

@@ -1,0 +1,211 @@
+//! A letter as the bindings write it, on its way into a record.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rmpv::Value;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::failure::{Attempts, Failure};
+use crate::record::{Extra, Origin, Record, Redaction, Redrives, SCHEMA, State, Times};
+use crate::redact::{Rules, is_json};
+use crate::store::{Durability, Refailed, Write};
+use crate::{Attempt, DlqError, RecordId, time};
+
+/// The longest that headers may be in all, in bytes.
+const HEADER_BYTES: usize = 16 * 1024;
+/// How long a write waits for other writers unless the letter says otherwise.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Form<'a> {
+    #[serde(borrow, default)]
+    payload: Option<&'a RawValue>,
+    payload_base64: Option<String>,
+    content_type: Option<String>,
+    error: Option<Failure>,
+    attempts: Option<Vec<Attempt>>,
+    attempt_count: Option<u64>,
+    idempotency_key: Option<String>,
+    correlation_id: Option<String>,
+    key: Option<String>,
+    headers: Option<BTreeMap<String, Value>>,
+    policy: Option<String>,
+    operation: Option<String>,
+    language: Option<String>,
+    service: Option<String>,
+    redrivable: Option<bool>,
+    id: Option<String>,
+    redact: Option<Vec<String>>,
+    durability: Option<String>,
+    write_timeout: Option<String>,
+    within_retry: Option<bool>,
+}
+
+/// A letter ready to be written: redacted, bounded, grouped.
+pub(crate) struct Letter {
+    pub(crate) record: Record,
+    pub(crate) attempts: Attempts,
+    /// The letter being redriven.
+    pub(crate) redriven: Option<RecordId>,
+    pub(crate) write: Write,
+}
+
+impl Letter {
+    pub(crate) fn parse(queue: &str, json: &str, now: i64) -> Result<Self, DlqError> {
+        let form: Form = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("letter: {why}")))?;
+        let rules = Rules::new(form.redact.as_deref().unwrap_or_default())?;
+        let redriven = form.id.as_deref().map(|id| {
+            id.parse::<Uuid>().map_err(|_| DlqError::invalid(format!("letter.id: '{id}' is no letter's id; leave it out for a new letter")))
+        });
+        let redriven = redriven.transpose()?;
+        let write = form.write(now)?;
+        let (content_type, payload) = form.payload()?;
+        let attempts = Attempts {
+            count: form.attempt_count.unwrap_or_default().max(form.attempts.as_ref().map_or(0, |all| all.len() as u64)),
+            kept: form.attempts.unwrap_or_default(),
+        };
+        let times = Times {
+            first_failure: attempts.kept.first().and_then(|first| first.time).unwrap_or(now),
+            last_failure: now,
+            dead_lettered: now,
+            ..Times::default()
+        };
+        let mut record = Record {
+            v: SCHEMA,
+            min: SCHEMA,
+            id: Uuid::now_v7(),
+            queue: queue.to_owned(),
+            state: State::Ready,
+            idempotency_key: form.idempotency_key,
+            key: form.key,
+            correlation_id: form.correlation_id,
+            content_type,
+            payload,
+            redrivable: form.redrivable.unwrap_or(true),
+            headers: headers(form.headers.unwrap_or_default())?,
+            error: form.error.unwrap_or_default(),
+            attempts: attempts.kept,
+            attempt_count: 0,
+            policy: form.policy,
+            origin: origin(form.service, form.operation, form.language),
+            times,
+            redrives: Redrives::default(),
+            redaction: Redaction::default(),
+            extra: Extra::new(),
+        };
+        rules.apply(&mut record);
+        record.error.settle();
+        let attempts = Attempts { kept: std::mem::take(&mut record.attempts), count: attempts.count };
+        Ok(Self { record, attempts, redriven, write })
+    }
+
+    /// The record of a new letter.
+    pub(crate) fn into_record(self) -> Record {
+        let mut record = self.record;
+        record.add_attempts(self.attempts);
+        record
+    }
+
+    /// The failure to add to the letter being redriven, if this is one.
+    pub(crate) fn refailed(&self) -> Option<Refailed> {
+        self.redriven.map(|id| Refailed {
+            queue: self.record.queue.clone(),
+            id,
+            error: self.record.error.clone(),
+            attempts: self.attempts.clone(),
+        })
+    }
+}
+
+impl Form<'_> {
+    fn payload(&self) -> Result<(String, Vec<u8>), DlqError> {
+        let given = |fallback: &str| self.content_type.clone().unwrap_or_else(|| fallback.to_owned());
+        match (self.payload, &self.payload_base64) {
+            (Some(_), Some(_)) => Err(DlqError::invalid("letter: payload and payload_base64 are given, only one may be")),
+            (None, Some(encoded)) => {
+                let bytes = STANDARD
+                    .decode(encoded)
+                    .map_err(|why| DlqError::invalid(format!("letter.payload_base64: not base64 with padding: {why}")))?;
+                Ok((given("application/octet-stream"), bytes))
+            }
+            (json, None) => {
+                let content_type = given("application/json");
+                if !is_json(&content_type) {
+                    return Err(DlqError::invalid(format!(
+                        "letter.content_type: '{content_type}' is not JSON, so its bytes belong into payload_base64"
+                    )));
+                }
+                Ok((content_type, json.map_or("null", RawValue::get).as_bytes().to_vec()))
+            }
+        }
+    }
+
+    fn write(&self, now: i64) -> Result<Write, DlqError> {
+        let durability = match self.durability.as_deref() {
+            None | Some("fsync") => Durability::Fsync,
+            Some("os") => Durability::Os,
+            Some(other) => {
+                return Err(DlqError::invalid(format!("letter.durability: '{other}' is not known; there are 'fsync' and 'os'")));
+            }
+        };
+        let wait = match self.write_timeout.as_deref() {
+            None => WRITE_TIMEOUT,
+            Some(text) => time::parse_duration(text)
+                .and_then(|ms| u64::try_from(ms).ok())
+                .map(Duration::from_millis)
+                .ok_or_else(|| DlqError::invalid(format!("letter.write_timeout: '{text}' is no duration such as '250ms'")))?,
+        };
+        let by = Instant::now() + wait.min(Duration::from_secs(3600));
+        Ok(Write { durability, by, now, within_retry: self.within_retry.unwrap_or(false) })
+    }
+}
+
+/// Values must be texts or lists of texts. What exceeds the bound is left out, last names first.
+fn headers(mut headers: BTreeMap<String, Value>) -> Result<BTreeMap<String, Value>, DlqError> {
+    let mut total = 0;
+    for (name, value) in &headers {
+        let texts = match value {
+            Value::Array(items) => items.iter().map(Value::as_str).collect(),
+            other => vec![other.as_str()],
+        };
+        for text in texts {
+            let text = text.ok_or_else(|| DlqError::invalid(format!("letter.headers.{name}: must be a text or a list of texts")))?;
+            total += name.len() + text.len();
+        }
+    }
+    while total > HEADER_BYTES {
+        let Some((name, value)) = headers.pop_last() else { break };
+        let texts = value.as_array().map_or_else(|| vec![&value], |items| items.iter().collect());
+        total -= texts.iter().filter_map(|text| text.as_str()).map(|text| name.len() + text.len()).sum::<usize>();
+    }
+    Ok(headers)
+}
+
+fn origin(service: Option<String>, operation: Option<String>, language: Option<String>) -> Origin {
+    Origin {
+        service,
+        operation,
+        language,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        host: host(),
+        pid: std::process::id(),
+        extra: Extra::new(),
+    }
+}
+
+/// The machine's name where the system tells it without a library call.
+fn host() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = read.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
+    name.unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+#[path = "letter_tests.rs"]
+mod tests;

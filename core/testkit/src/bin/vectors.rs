@@ -1,0 +1,71 @@
+//! `vectors --check [FILES]` plays vectors against the engine; `vectors --bless FILES` writes what the engine does.
+#![forbid(unsafe_code)]
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use seawall_testkit::{play, vector};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors");
+
+fn main() -> ExitCode {
+    let (flags, paths): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    let bless = flags.iter().any(|flag| flag == "--bless");
+    let files = if paths.is_empty() { vector::files(Path::new(FOLDER)) } else { Ok(paths.iter().map(PathBuf::from).collect()) };
+    let outcome = files.and_then(|files| if bless { write(&files) } else { Ok(check(&files)) });
+    match outcome {
+        Ok((passed, failed)) => {
+            println!("{passed} passed, {failed} failed");
+            if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(files: &[PathBuf]) -> (usize, usize) {
+    let (mut passed, mut failed) = (0, 0);
+    for file in files {
+        match vector::read(file) {
+            Err(error) => {
+                eprintln!("{error}");
+                failed += 1;
+            }
+            Ok(vectors) => {
+                for vector in &vectors {
+                    if agrees(file, vector) { passed += 1 } else { failed += 1 }
+                }
+            }
+        }
+    }
+    (passed, failed)
+}
+
+fn agrees(file: &Path, vector: &vector::Vector) -> bool {
+    let played = play(vector).unwrap_or_else(|error| vec![error]);
+    if played == vector.transcript {
+        return true;
+    }
+    eprintln!("--- {}: {}", file.display(), vector.title);
+    let same = played.iter().zip(&vector.transcript).take_while(|(a, b)| a == b).count();
+    vector.transcript[..same].iter().for_each(|line| eprintln!("  {line}"));
+    vector.transcript[same..].iter().for_each(|line| eprintln!("- {line}"));
+    played[same..].iter().for_each(|line| eprintln!("+ {line}"));
+    false
+}
+
+fn write(files: &[PathBuf]) -> Result<(usize, usize), String> {
+    let mut blessed = 0;
+    for file in files {
+        let mut vectors = vector::read(file)?;
+        for vector in &mut vectors {
+            vector.transcript = play(vector)?;
+            blessed += 1;
+        }
+        let text = serde_json::to_string_pretty(&serde_json::json!({"cases": vectors})).map_err(|error| error.to_string())?;
+        std::fs::write(file, text + "\n").map_err(|error| error.to_string())?;
+    }
+    Ok((blessed, 0))
+}

@@ -1,0 +1,381 @@
+//! Plays one vector.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use seawall_engine::table::errors::ERRORS;
+use seawall_engine::time::MS;
+use seawall_runtime::{Call, Ended, Op, Policy};
+use serde_json::{Map, Value, json};
+
+use crate::failure::{CalleeError, bits, result_bits};
+use crate::transcript::Transcript;
+use crate::vector::{Step, Vector, duration_ms};
+
+/// The transcript of a vector.
+///
+/// # Errors
+/// If its configuration is wrong or a step names what is not there.
+pub fn play(vector: &Vector) -> Result<Vec<String>, String> {
+    seawall_runtime::reset_all(None);
+    seawall_runtime::chaos::arm(true);
+    seawall_runtime::clock::set_virtual(0);
+    let mut player = Player::new(vector)?;
+    for step in &vector.steps {
+        player.step(step)?;
+        player.rest();
+        player.report();
+    }
+    Ok(player.transcript.into_lines())
+}
+
+struct Running {
+    call: Call,
+    place: usize,
+    started: u32,
+    errors: BTreeMap<u32, String>,
+    values: BTreeMap<u32, Value>,
+    failed: Option<Failed>,
+    fallback: Value,
+}
+
+/// What `FAILED` said.
+#[derive(Clone)]
+struct Failed {
+    name: String,
+    ours: bool,
+    retry_after_ms: i64,
+    cause: Option<String>,
+}
+
+struct Timer {
+    at: u64,
+    call: String,
+    reason: i64,
+    attempt: i64,
+}
+
+struct Player<'a> {
+    config: &'a Map<String, Value>,
+    policy: Arc<Policy>,
+    keyed: bool,
+    now: u64,
+    calls: BTreeMap<String, Running>,
+    timers: Vec<Timer>,
+    parked: BTreeMap<i64, String>,
+    woken: VecDeque<String>,
+    keys: BTreeSet<Option<String>>,
+    breakers: BTreeMap<Option<String>, String>,
+    letters: Vec<String>,
+    transcript: Transcript,
+}
+
+/// The spec of a vector's policy: callables become marks.
+fn spec(vector: &Vector) -> String {
+    let mut parts = vector.config.clone();
+    let name = parts.remove("name");
+    let keyed = parts.remove("key").is_some();
+    for options in parts.values_mut().filter_map(Value::as_object_mut) {
+        for name in ["on", "ignore", "on_result"] {
+            if options.contains_key(name) {
+                options.insert(name.into(), json!(true));
+            }
+        }
+        if let Some(steps) = options.get("steps").and_then(Value::as_array).map(Vec::len) {
+            options.insert("steps".into(), json!(steps));
+        }
+        if options.get("fault").is_some_and(Value::is_string) {
+            options.insert("fault".into(), json!({"faults": 1}));
+        }
+    }
+    // The raw runner is neither language, and callables are only allowed in code; vectors write durations as text in both.
+    json!({"name": name, "dialect": "node", "seed": vector.seed, "keyed": keyed, "parts": parts}).to_string()
+}
+
+impl<'a> Player<'a> {
+    fn new(vector: &'a Vector) -> Result<Self, String> {
+        let policy = seawall_runtime::resolve(&spec(vector)).map_err(|error| format!("{}: {error}", vector.title))?;
+        Ok(Self {
+            config: &vector.config,
+            policy,
+            keyed: vector.config.contains_key("key"),
+            now: 0,
+            calls: BTreeMap::new(),
+            timers: Vec::new(),
+            parked: BTreeMap::new(),
+            woken: VecDeque::new(),
+            keys: BTreeSet::new(),
+            breakers: BTreeMap::new(),
+            letters: Vec::new(),
+            transcript: Transcript::default(),
+        })
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), String> {
+        if let Some(name) = &step.start {
+            return self.start(name, step.key.as_deref());
+        }
+        if let Some(name) = &step.end {
+            return self.end(name, step);
+        }
+        if let Some(name) = &step.cancel {
+            return self.drive(name, Call::cancelled);
+        }
+        if let Some(by) = &step.advance {
+            self.advance(duration_ms(by));
+            return Ok(());
+        }
+        match step.admin.as_deref() {
+            Some(verb) => self.admin(verb, step),
+            None => Err("a step names none of start, end, cancel, advance, admin".into()),
+        }
+    }
+
+    fn start(&mut self, name: &str, key: Option<&str>) -> Result<(), String> {
+        let call = Call::new(&self.policy, key, name, 0, -1, 0, self.now).map_err(|error| error.to_string())?;
+        self.keys.insert(key.map(str::to_owned));
+        let place = self.calls.len();
+        let running = Running { call, place, started: 0, errors: BTreeMap::new(), values: BTreeMap::new(), failed: None, fallback: Value::Null };
+        if self.calls.insert(name.to_owned(), running).is_some() {
+            return Err(format!("call `{name}` is started twice"));
+        }
+        self.drive(name, Call::start)
+    }
+
+    fn running(&mut self, name: &str) -> Result<&mut Running, String> {
+        self.calls.get_mut(name).ok_or_else(|| format!("there is no call `{name}`"))
+    }
+
+    fn end(&mut self, name: &str, step: &Step) -> Result<(), String> {
+        let config = self.config;
+        let running = self.running(name)?;
+        let attempt = step.attempt.unwrap_or(running.started);
+        let ended = match CalleeError::of(step) {
+            Some(error) => {
+                running.errors.insert(attempt, error.name.clone());
+                (error.kind, bits(config, &error), error.status, error.retry_after_ms, error.name)
+            }
+            None => {
+                let value = step.value.clone().unwrap_or(Value::Null);
+                let bits = result_bits(config, &value);
+                running.values.insert(attempt, value);
+                (0, bits, 0, -1, String::new())
+            }
+        };
+        let (kind, bits, status, retry_after_ms, error_type) = ended;
+        self.drive(name, |call, now| call.ended(now, Ended { attempt, kind, bits, status, retry_after_ms, error_type: &error_type }))
+    }
+
+    /// Reports one input of a call and performs what follows, wakes of other calls included.
+    fn drive(&mut self, name: &str, input: impl FnOnce(&mut Call, u64) -> Vec<Op>) -> Result<(), String> {
+        let now = self.now;
+        let ops = input(&mut self.running(name)?.call, now);
+        self.perform(name, ops)?;
+        while let Some(woken) = self.woken.pop_front() {
+            let now = self.now;
+            let ops = self.running(&woken)?.call.granted(now);
+            self.perform(&woken, ops)?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, name: &str, ops: Vec<Op>) -> Result<(), String> {
+        let mut queue: VecDeque<Op> = ops.into();
+        while let Some(op) = queue.pop_front() {
+            let more = self.op(name, &op, queue.front().map(|next| next.code))?;
+            queue.extend(more);
+        }
+        Ok(())
+    }
+
+    fn op(&mut self, name: &str, op: &Op, next: Option<u8>) -> Result<Vec<Op>, String> {
+        let [a, b, c, d] = op.args;
+        match op.code {
+            0 => return self.start_attempt(name, a, c, d),
+            2 => {
+                self.sleep(b);
+                let now = self.now;
+                return Ok(self.running(name)?.call.timer(now, u32::try_from(a).unwrap_or(9), 0));
+            }
+            3 => self.timers.push(Timer { at: self.now + c.unsigned_abs() * MS, call: name.to_owned(), reason: a, attempt: b }),
+            4 => {
+                self.parked.insert(a, name.to_owned());
+            }
+            5 => self.woken.extend(self.parked.remove(&a)),
+            6 => return self.failed(name, op.args, next),
+            7 => return self.letter(name),
+            8 => return self.fall_back(name, a),
+            9 => self.finish(name, a, b)?,
+            _ => {}
+        }
+        Ok(Vec::new())
+    }
+
+    fn sleep(&mut self, ms: i64) {
+        self.transcript.wait(ms);
+        self.now += ms.unsigned_abs() * MS;
+        seawall_runtime::clock::advance(ms.unsigned_abs());
+    }
+
+    fn start_attempt(&mut self, name: &str, attempt: i64, latency_ms: i64, fault: i64) -> Result<Vec<Op>, String> {
+        if latency_ms > 0 {
+            self.sleep(latency_ms);
+        }
+        let now = self.now;
+        let number = u32::try_from(attempt).unwrap_or(0);
+        let fault_name = self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
+        let running = self.running(name)?;
+        running.started = number;
+        if fault >= 0 {
+            running.errors.insert(number, fault_name.clone());
+            let ended = Ended { attempt: number, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: &fault_name };
+            return Ok(running.call.ended(now, ended));
+        }
+        let place = running.place;
+        self.transcript.line(place, format!("@{} {name} attempt {attempt}", now / MS));
+        Ok(Vec::new())
+    }
+
+    fn failed(&mut self, name: &str, [how, attempt, code, retry_after_ms]: [i64; 4], next: Option<u8>) -> Result<Vec<Op>, String> {
+        let (config, now) = (self.config, self.now);
+        let running = self.running(name)?;
+        let error_of = |number: i64| u32::try_from(number).ok().and_then(|number| running.errors.get(&number).cloned());
+        let ours = how == 1;
+        let shown = match how {
+            0 => error_of(attempt).unwrap_or_default(),
+            1 => ERRORS[usize::try_from(code).unwrap_or(0)].code.to_owned(),
+            _ => "result.rejected".to_owned(),
+        };
+        let cause = if ours { error_of(attempt) } else { None };
+        running.failed = Some(Failed { name: shown.clone(), ours, retry_after_ms, cause });
+        if next == Some(9) {
+            return Ok(Vec::new());
+        }
+        let error = CalleeError { name: shown, status: 0, retry_after_ms: -1, kind: 1 };
+        Ok(running.call.classified(now, bits(config, &error)))
+    }
+
+    fn letter(&mut self, name: &str) -> Result<Vec<Op>, String> {
+        let now = self.now;
+        let running = self.running(name)?;
+        let attempts = report(&running.call)["attempts"].as_array().map_or(0, Vec::len);
+        let error = running.failed.as_ref().map_or("", |failed| failed.name.as_str());
+        let line = format!("letter {error} attempts={attempts} state=ready");
+        let ops = running.call.letter_ended(now, true);
+        self.letters.push(line);
+        Ok(ops)
+    }
+
+    fn fall_back(&mut self, name: &str, step: i64) -> Result<Vec<Op>, String> {
+        let now = self.now;
+        let fallback = self.config.get("fallback").cloned().unwrap_or_default();
+        let running = self.running(name)?;
+        let step = usize::try_from(step).unwrap_or(0);
+        let chosen = fallback.get("steps").and_then(|steps| steps.get(step)).unwrap_or(&fallback);
+        match chosen.get("value") {
+            Some(value) => {
+                running.fallback = value.clone();
+                Ok(running.call.fallback_ended(now, 1))
+            }
+            None => Ok(running.call.fallback_ended(now, 0)),
+        }
+    }
+
+    fn finish(&mut self, name: &str, what: i64, number: i64) -> Result<(), String> {
+        let has_retry = self.config.contains_key("retry");
+        let at = self.now / MS;
+        let running = self.running(name)?;
+        let text = match what {
+            0 => format!("returns {}", u32::try_from(number).ok().and_then(|n| running.values.get(&n)).unwrap_or(&Value::Null)),
+            1 => raises(running, has_retry),
+            2 => format!("returns {}", running.fallback),
+            _ => "cancelled".to_owned(),
+        };
+        let place = running.place;
+        self.transcript.line(place, format!("@{at} {name} {text}"));
+        self.timers.retain(|timer| timer.call != name);
+        Ok(())
+    }
+
+    fn advance(&mut self, by_ms: u64) {
+        let target = self.now + by_ms * MS;
+        while let Some(due) = self.timers.iter().enumerate().filter(|(_, timer)| timer.at <= target).min_by_key(|(place, timer)| (timer.at, *place)) {
+            let timer = self.timers.remove(due.0);
+            self.now = self.now.max(timer.at);
+            let (reason, attempt) = (u32::try_from(timer.reason).unwrap_or(9), u32::try_from(timer.attempt).unwrap_or(0));
+            if self.drive(&timer.call, |call, now| call.timer(now, reason, attempt)).is_ok() {
+                self.rest();
+            }
+        }
+        self.now = self.now.max(target);
+    }
+
+    fn admin(&mut self, verb: &str, step: &Step) -> Result<(), String> {
+        let (key, reason, now) = (step.key.as_deref(), step.reason.as_deref().unwrap_or(""), self.now);
+        let expires = step.expires_in.as_deref().map(duration_ms);
+        self.keys.insert(step.key.clone());
+        let done = match verb {
+            "isolate" => self.policy.breaker_isolate(key, reason, None, expires, now),
+            "disable" => self.policy.breaker_disable(key, reason, None, expires, now),
+            "reset" => self.policy.breaker_reset(key, now),
+            _ => return Err(format!("unknown admin verb `{verb}`")),
+        };
+        done.map(drop).map_err(|error| error.to_string())
+    }
+
+    fn rest(&mut self) {
+        self.transcript.rest();
+    }
+
+    /// The lines at the end of a step: breakers that changed, letters that came.
+    fn report(&mut self) {
+        if self.config.contains_key("circuit_breaker") {
+            let keys: Vec<Option<String>> = if self.keyed { self.keys.iter().cloned().collect() } else { vec![None] };
+            keys.into_iter().for_each(|key| self.report_breaker(key));
+        }
+        for letter in std::mem::take(&mut self.letters) {
+            self.transcript.after(letter);
+        }
+    }
+
+    fn report_breaker(&mut self, key: Option<String>) {
+        let state = self.policy.breaker_state(key.as_deref(), self.now).unwrap_or("closed");
+        let [total, failures, _, consecutive, rejected] = self.policy.breaker_counts(key.as_deref(), self.now).unwrap_or_default();
+        let line = format!("{state} total={total} failures={failures} consecutive={consecutive} rejected={rejected}");
+        let label = key.as_ref().map_or_else(String::new, |key| format!("[{key}]"));
+        let before = self.breakers.entry(key).or_insert_with(|| "closed total=0 failures=0 consecutive=0 rejected=0".to_owned());
+        if *before != line {
+            self.transcript.after(format!("breaker{label} {line}"));
+            *before = line;
+        }
+    }
+}
+
+fn report(call: &Call) -> Value {
+    serde_json::from_str(&call.report()).unwrap_or_default()
+}
+
+fn raises(running: &Running, has_retry: bool) -> String {
+    use std::fmt::Write as _;
+    let Some(failed) = &running.failed else { return "raises".into() };
+    let mut text = format!("raises {}", failed.name);
+    if failed.ours && failed.retry_after_ms >= 0 {
+        let _ = write!(text, " retry_after={}", failed.retry_after_ms);
+    }
+    if let Some(cause) = &failed.cause {
+        let _ = write!(text, " cause={cause}");
+    }
+    let report = report(&running.call);
+    let attempts = report["attempts"].as_array().cloned().unwrap_or_default();
+    if has_retry && !attempts.is_empty() {
+        if let Some(reason) = report["reason"].as_str() {
+            let _ = write!(text, " reason={reason}");
+        }
+        let _ = write!(text, " attempts={}", attempts.len());
+        let delays: Vec<String> = attempts.iter().filter_map(|attempt| attempt["delay_ms"].as_u64()).map(|ms| ms.to_string()).collect();
+        if !delays.is_empty() {
+            let _ = write!(text, " delays=[{}]", delays.join(","));
+        }
+    }
+    text
+}
