@@ -57,16 +57,26 @@ export class SeawallError extends Error {
   }
 }
 
+/** What a circuit breaker says of its refusal. */
+export interface Refusal {
+  state: string;
+  generation: number;
+  counts: Record<string, number>;
+}
+
 /** A policy refused the call. It has no stack of its own: refusing must stay cheap when everything is refused. */
 export class RejectedError extends SeawallError {
   /** The circuit breaker's state at the refusal, where one refused. */
   readonly state: string | undefined;
+  /** Changes with every transition of the circuit breaker. */
+  readonly generation: number | undefined;
   /** The circuit breaker's counts when it opened. */
   readonly counts: Readonly<Record<string, number>> | undefined;
 
-  constructor(message: string, fields: ErrorFields & { state?: string; counts?: Record<string, number> } = {}) {
+  constructor(message: string, fields: ErrorFields & Partial<Refusal> = {}) {
     super(message, fields);
     this.state = fields.state;
+    this.generation = fields.generation;
     this.counts = fields.counts;
   }
 }
@@ -122,7 +132,7 @@ for (const [name, kind] of Object.entries(CLASSES)) {
 }
 
 /** The error of a code, of the class that the table names, without walking the stack. */
-export function make(code: ErrorCode, message: string, fields: ErrorFields & { state?: string; counts?: Record<string, number> }): SeawallError {
+export function make(code: ErrorCode, message: string, fields: ErrorFields & Partial<Refusal>): SeawallError {
   const kind = CLASSES[ERROR_CLASSES[code][0] as keyof typeof CLASSES] as new (message: string, fields: object) => SeawallError;
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
@@ -161,8 +171,9 @@ export interface AttemptRecord {
   readonly outcome: string;
   readonly errorType: string | undefined;
   readonly startedMs: number;
-  readonly durationMs: number;
-  /** The wait before it; undefined for the first. */
+  /** Undefined while the work, abandoned, has not ended. */
+  readonly durationMs: number | undefined;
+  /** The wait that followed it; undefined where none did. */
   readonly delayMs: number | undefined;
 }
 
@@ -182,15 +193,15 @@ export interface Failure {
   readonly injected: boolean;
 }
 
-const failures = new WeakMap<object, Failure>();
+const failures = new WeakMap<object, () => Failure>();
 
 /** What is known about an error that came out of a policy, or undefined if none raised it. */
 export function failure(error: unknown): Failure | undefined {
-  return isObject(error) ? failures.get(error) : undefined;
+  return isObject(error) ? failures.get(error)?.() : undefined;
 }
 
 /** Attaches what is known; the outermost policy has the last word. */
-export function annotate(error: unknown, found: Failure): void {
+export function annotate(error: unknown, found: () => Failure): void {
   if (isObject(error)) failures.set(error, found);
 }
 

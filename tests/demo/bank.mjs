@@ -5,7 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { chaos, policy } from 'seawall';
 
-import { Book, isCharge } from './book.mjs';
+import { Book, isCharge, work } from './book.mjs';
 import { hear, serve, settings } from './child.mjs';
 
 class BankDown extends Error {}
@@ -17,21 +17,25 @@ const byTry = { key: (call) => `${call.order}#${call.attempt}` };
 const slow = policy('bank-latency', byTry, chaos({ latency: settings.latency, rate: 1, seed: settings.seed, expiresIn: '1d' }));
 const failing = policy('bank-faults', byTry, chaos({ fault: BankDown, rate: settings.faults, seed: settings.seed, expiresIn: '1d' }));
 
-const authorise = (call) => book.enter(call, { authorisation: randomUUID() });
-const authoriseWhenSick = slow(failing(async (call) => authorise(call)));
+async function authorise(call) {
+  await work();
+  const entry = book.enter(call, { authorisation: randomUUID() });
+  await work();
+  return entry;
+}
 
-serve(async (request, body) => {
+const authoriseWhenSick = slow(failing(authorise));
+
+serve(async (request, body, inFlight) => {
   if (!isCharge(body)) return { status: 400, body: { error: 'an order and whole cents are needed' } };
-  const call = book.begin(request, body);
+  const call = book.begin(request, body, inFlight);
   try {
-    const entry = sick ? await authoriseWhenSick(call) : authorise(call);
+    const entry = await (sick ? authoriseWhenSick(call) : authorise(call));
     if (entry === null) return { status: 409, body: { error: 'this idempotency key stands for another charge' } };
     return { status: 200, body: { authorisation: entry.authorisation } };
   } catch {
     book.refuse(call);
     return { status: 500, body: { error: 'the bank has failed' } };
-  } finally {
-    call.end();
   }
 });
 

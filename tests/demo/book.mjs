@@ -1,6 +1,7 @@
 // The truth of the bank and of the ledger: a file of JSON lines, written before the answer, read again after a restart.
 
-import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { existsSync, openSync, readFileSync, truncateSync, writeSync } from 'node:fs';
+import { setTimeout } from 'node:timers/promises';
 
 /**
  * A book enters each idempotency key once. A repeat gets the first entry back, so that nobody pays twice. Every call leaves one
@@ -9,7 +10,6 @@ import { closeSync, existsSync, openSync, readFileSync, truncateSync, writeSync 
 export class Book {
   #file;
   #entries = new Map();
-  #inFlight = 0;
   #tries = new Map();
 
   constructor(path) {
@@ -30,14 +30,12 @@ export class Book {
     }
   }
 
-  /** Begins a call. `attempt` is the book's own count of tries for the order, from 1. `end()` must follow. */
-  begin(request, { order, cents }) {
+  /** Begins a call. `attempt` is the book's own count of tries for the order, from 1. */
+  begin(request, { order, cents }, inFlight) {
     const attempt = (this.#tries.get(order) ?? 0) + 1;
     this.#tries.set(order, attempt);
-    this.#inFlight += 1;
     const key = request.headers['idempotency-key'] ?? null;
-    const call = { order, cents, key, attempt, correlation_id: request.headers['x-correlation-id'] ?? null, in_flight: this.#inFlight };
-    return { ...call, end: () => void (this.#inFlight -= 1) };
+    return { order, cents, key, attempt, correlation_id: request.headers['x-correlation-id'] ?? null, in_flight: inFlight };
   }
 
   /** Enters the call, or finds it entered already. Gives the entry, or null if the key stands for another charge. */
@@ -57,16 +55,17 @@ export class Book {
     this.#write(call, 'refused');
   }
 
-  close() {
-    closeSync(this.#file);
-  }
-
   /** One write call per line, so that a kill leaves it in the file or not, and never in between two lines. */
-  #write({ end, ...call }, kind, facts = {}) {
+  #write(call, kind, facts = {}) {
     const entry = { at: Date.now(), kind, ...call, ...facts };
     writeSync(this.#file, `${JSON.stringify(entry)}\n`);
     return entry;
   }
+}
+
+/** The few milliseconds of a call, half of them before the entry and half after: a kill may strike on either side of it. */
+export function work() {
+  return setTimeout(4);
 }
 
 /** Whether a body speaks of a charge at all: whole cents that every language holds exactly. */

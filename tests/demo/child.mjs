@@ -18,12 +18,18 @@ export function hear(onMessage) {
     .on('close', () => process.exit(0));
 }
 
-/** Serves POST requests with JSON bodies; `answer(request, body)` gives `{ status, body, headers }`. Tells the run its port. */
+/**
+ * Serves POST requests with JSON bodies and tells the run its port. `answer(request, body, inFlight)` gives
+ * `{ status, body, headers }`; `inFlight` counts the requests without an answer when this one came, itself included.
+ */
 export function serve(answer, port = 0) {
+  let open = 0;
   const server = createServer(async (request, response) => {
+    const inFlight = (open += 1);
+    response.on('close', () => (open -= 1));
     let reply;
     try {
-      reply = await answer(request, await bodyOf(request));
+      reply = await answer(request, await bodyOf(request), inFlight);
     } catch (error) {
       console.error(error);
       reply = { status: 500, body: { error: String(error) } };

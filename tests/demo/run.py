@@ -111,8 +111,8 @@ def _report(orders: list[Order], source: str, facts: list[Facts]) -> int:
     print(table.trace_text(trace))
     svg = picture.draw(bare, guarded)
     (OUT / "report.svg").write_text(svg, encoding="utf-8")
-    (OUT / "report.html").write_text(page.html(svg, rows, trace, source, guarded), encoding="utf-8")
     faults = audit.faults(guarded)
+    (OUT / "report.html").write_text(page.html(svg, rows, trace, source, guarded, faults), encoding="utf-8")
     print(f"\n{table.verdict(guarded, faults)}")
     print(f"Report: {_shown(OUT / 'report.html')}, picture: {_shown(OUT / 'report.svg')}, books and logs: {_shown(OUT)}/bare and /seawall")
     return 1 if faults else 0

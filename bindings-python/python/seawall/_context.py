@@ -14,8 +14,8 @@ from seawall._errors import ConfigError
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
 _deadline: ContextVar[int | None] = ContextVar("seawall_deadline", default=None)
-# How often the letter that is being redriven here was redriven.
-_redrives: ContextVar[int] = ContextVar("seawall_redrives", default=0)
+# The letter that is being redriven here, and how often it was redriven.
+_redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
 
 @dataclass(frozen=True)
@@ -156,16 +156,21 @@ def attempt_context(here: Current) -> Iterator[None]:
 
 def redrives() -> int:
     """How often the letter was redriven whose handler runs here; 0 outside of one."""
-    return _redrives.get()
+    return _redriven.get()[1]
+
+
+def redriven_id() -> str | None:
+    """The letter whose handler runs here: a call that fails in it adds to that letter."""
+    return _redriven.get()[0]
 
 
 @contextmanager
-def redriving(correlation_id: str | None, idempotency_key: str | None, redrives: int) -> Iterator[None]:
+def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Iterator[None]:
     """Runs the handler of a letter in the letter's own context."""
     here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
-    token = _redrives.set(redrives)
+    token = _redriven.set((letter_id, redrives))
     try:
         with attempt_context(here):
             yield
     finally:
-        _redrives.reset(token)
+        _redriven.reset(token)

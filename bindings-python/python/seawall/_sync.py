@@ -202,8 +202,7 @@ class _Driver:
             return
 
         def fire() -> None:
-            self.session.busy()
-            self.inbox.put(lambda: self.native.timer(reason, attempt))
+            self.deliver(lambda: self.native.timer(reason, attempt))
 
         self.virtual_timers[reason, attempt] = virtual.arm(ms, fire)
 
@@ -214,12 +213,14 @@ class _Driver:
             self.session.virtual.disarm(number)
 
     def park(self, ticket: int) -> None:
-        def wake() -> None:
-            self.session.busy()
-            self.inbox.put(self.granted)
-
         self.session.ticket = ticket
-        tickets.park(ticket, wake)
+        tickets.park(ticket, lambda: self.deliver(self.granted))
+
+    def deliver(self, reported: Callable[[], list[Op]]) -> None:
+        """Hands an input over, from any thread."""
+        with self.lock:
+            self.session.busy()
+            self.inbox.put(reported)
 
     def granted(self) -> list[Op]:
         self.disarm(_call.QUEUE, 0)
@@ -228,13 +229,12 @@ class _Driver:
     def next_input(self) -> list[Op]:
         """Waits for the first of: an attempt's end, a wake, a timer."""
         while True:
+            # Under the lock of those who deliver, so that nobody is taken for resting who has mail.
+            with self.lock:
+                if self.inbox.empty():
+                    self.session.rest()
             try:
-                return self.inbox.get_nowait()()
-            except queue.Empty:
-                self.session.rest()
-            timeout = self.patience()
-            try:
-                return self.inbox.get(timeout=max(timeout, 0.000_001))()
+                return self.inbox.get(timeout=max(self.patience(), 0.000_001))()
             except queue.Empty:
                 due = [timer for timer, at in self.timers.items() if at <= time.monotonic()]
                 if due:

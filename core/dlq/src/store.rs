@@ -252,7 +252,8 @@ pub trait DeadLetterStore: Send + Sync {
     /// `store.busy`, `store.failed`.
     fn extend(&self, tokens: &[Token], lease_ms: i64, now: i64) -> Result<Vec<bool>, DlqError>;
 
-    /// Ends deliveries that went well; false where the token is void.
+    /// Ends deliveries that went well; false where the token is void. A letter that its call's own success has archived
+    /// meanwhile ends well too.
     ///
     /// # Errors
     /// `store.busy`, `store.failed`.
@@ -264,7 +265,7 @@ pub trait DeadLetterStore: Send + Sync {
     /// `store.busy`, `store.failed`.
     fn nack(&self, failed: &[Nack], now: i64) -> Result<Vec<bool>, DlqError>;
 
-    /// Moves matching letters to another state and voids their tokens.
+    /// Moves matching letters to another state. A letter that is moved out of its lease no longer takes a bad end.
     ///
     /// # Errors
     /// `store.busy`, `store.failed`.

@@ -38,10 +38,7 @@ impl Source {
     #[must_use]
     pub fn draw(&self, purpose: Purpose, ordinal: u64, attempt: u32) -> u64 {
         let place = (attempt & 0x00FF_FFFF) | ((purpose as u32) << 24);
-        let out = philox(
-            [ordinal as u32, (ordinal >> 32) as u32, place, self.policy],
-            [self.seed as u32, (self.seed >> 32) as u32],
-        );
+        let out = philox([ordinal as u32, (ordinal >> 32) as u32, place, self.policy], [self.seed as u32, (self.seed >> 32) as u32]);
         (u64::from(out[1]) << 32) | u64::from(out[0])
     }
 }
@@ -67,12 +64,7 @@ pub fn philox(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
         }
         let a = u64::from(MULTIPLIERS[0]) * u64::from(counter[0]);
         let b = u64::from(MULTIPLIERS[1]) * u64::from(counter[2]);
-        counter = [
-            (b >> 32) as u32 ^ counter[1] ^ key[0],
-            b as u32,
-            (a >> 32) as u32 ^ counter[3] ^ key[1],
-            a as u32,
-        ];
+        counter = [(b >> 32) as u32 ^ counter[1] ^ key[0], b as u32, (a >> 32) as u32 ^ counter[3] ^ key[1], a as u32];
     }
     counter
 }

@@ -175,7 +175,9 @@ mod tests {
 
     #[test]
     fn client_errors_are_ignored_but_for_three() {
-        for (status, verdict) in [(404, Verdict::Ignored), (408, Verdict::Failure), (425, Verdict::Failure), (429, Verdict::Failure), (500, Verdict::Failure)] {
+        for (status, verdict) in
+            [(404, Verdict::Ignored), (408, Verdict::Failure), (425, Verdict::Failure), (429, Verdict::Failure), (500, Verdict::Failure)]
+        {
             assert_eq!(error(Kind::Error, 0, status).verdict(Judge::Breaker, false), verdict, "{status}");
         }
     }

@@ -62,7 +62,15 @@ impl Call {
     ///
     /// # Errors
     /// Never for now; kept so that keys may be refused.
-    pub fn new(policy: &Arc<Policy>, key: Option<&str>, correlation_id: &str, flags: u32, deadline_ms: i64, redrives: u32, now: u64) -> Result<Self, ConfigError> {
+    pub fn new(
+        policy: &Arc<Policy>,
+        key: Option<&str>,
+        correlation_id: &str,
+        flags: u32,
+        deadline_ms: i64,
+        redrives: u32,
+        now: u64,
+    ) -> Result<Self, ConfigError> {
         let _ = now;
         let begin = Begin {
             cooperative: flags & 1 != 0,
@@ -228,17 +236,22 @@ impl Call {
     #[must_use]
     pub fn report(&self) -> String {
         let first = self.call.attempts().first().map_or(0, |attempt| attempt.started);
-        let attempts: Vec<_> = self.call.attempts().iter().map(|attempt| {
-            let error_type = self.error_types.get(attempt.number as usize - 1).filter(|name| !name.is_empty());
-            json!({
-                "number": attempt.number,
-                "outcome": attempt.state.name(),
-                "error_type": error_type,
-                "started_ms": (attempt.started - first) / MS,
-                "duration_ms": attempt.ended.map(|ended| ended.saturating_sub(attempt.started) / MS),
-                "delay_ms": attempt.delay_ms,
+        let attempts: Vec<_> = self
+            .call
+            .attempts()
+            .iter()
+            .map(|attempt| {
+                let error_type = self.error_types.get(attempt.number as usize - 1).filter(|name| !name.is_empty());
+                json!({
+                    "number": attempt.number,
+                    "outcome": attempt.state.name(),
+                    "error_type": error_type,
+                    "started_ms": (attempt.started - first) / MS,
+                    "duration_ms": attempt.ended.map(|ended| ended.saturating_sub(attempt.started) / MS),
+                    "delay_ms": attempt.delay_ms,
+                })
             })
-        }).collect();
+            .collect();
         let rejection = self.call.refusal().map(|refusal| {
             let (total, failures) = self.policy.env(&self.state, None).cell().map_or((0, 0), |cell| cell.frozen());
             json!({"state": refusal.state.name(), "generation": refusal.generation, "retry_after_ms": refusal.retry_after_ms, "total": total, "failures": failures})

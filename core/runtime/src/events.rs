@@ -18,15 +18,27 @@ fn record<const N: usize>(name: &str, fields: [(&str, Value); N]) -> Record {
 pub(crate) fn of(event: &Event, error_type: Option<&str>) -> Record {
     let error = || Value::from(error_type);
     match *event {
-        Event::AttemptFailed { attempt, duration_ms } => record("attempt.failed", [("attempt", attempt.into()), ("duration_ms", duration_ms.into()), ("error_type", error())]),
-        Event::RetryScheduled { attempt, delay_ms } => record("retry.scheduled", [("attempt", attempt.into()), ("delay_ms", delay_ms.into()), ("error_type", error())]),
-        Event::RetryStopped { attempt, reason } => record("retry.stopped", [("attempt", attempt.into()), ("reason", reason.into()), ("error_type", error())]),
+        Event::AttemptFailed { attempt, duration_ms } => {
+            record("attempt.failed", [("attempt", attempt.into()), ("duration_ms", duration_ms.into()), ("error_type", error())])
+        }
+        Event::RetryScheduled { attempt, delay_ms } => {
+            record("retry.scheduled", [("attempt", attempt.into()), ("delay_ms", delay_ms.into()), ("error_type", error())])
+        }
+        Event::RetryStopped { attempt, reason } => {
+            record("retry.stopped", [("attempt", attempt.into()), ("reason", reason.into()), ("error_type", error())])
+        }
         Event::Breaker(ref change) => transition(change),
-        Event::Rejected { code, retry_after_ms } => record("call.rejected", [("code", code.into()), ("retry_after_ms", retry_after_ms.into())]),
+        Event::Rejected { code, retry_after_ms } => {
+            record("call.rejected", [("code", code.into()), ("retry_after_ms", retry_after_ms.into())])
+        }
         Event::TimeoutFired { code, attempt } => record("timeout.fired", [("code", code.into()), ("attempt", attempt.into())]),
-        Event::TimeoutLate { attempt, duration_ms } => record("timeout.late", [("attempt", attempt.into()), ("duration_ms", duration_ms.into())]),
+        Event::TimeoutLate { attempt, duration_ms } => {
+            record("timeout.late", [("attempt", attempt.into()), ("duration_ms", duration_ms.into())])
+        }
         Event::Queued { in_use, queued } => record("bulkhead.queued", [("in_use", in_use.into()), ("queued", queued.into())]),
-        Event::Chaos { attempt, fault, latency_ms } => record("chaos.injected", [("attempt", attempt.into()), ("fault", fault.into()), ("latency_ms", latency_ms.into())]),
+        Event::Chaos { attempt, fault, latency_ms } => {
+            record("chaos.injected", [("attempt", attempt.into()), ("fault", fault.into()), ("latency_ms", latency_ms.into())])
+        }
         Event::FallbackUsed { step } => record("fallback.used", [("step", step.into()), ("error_type", error())]),
         Event::FallbackFailed { step } => record("fallback.failed", [("step", step.into())]),
     }
@@ -38,7 +50,13 @@ pub(crate) fn transition(change: &Transition) -> Record {
     match change.to {
         State::Open => record(
             "breaker.opened",
-            [("generation", generation), ("from", from), ("total", change.total.into()), ("failures", change.failures.into()), ("break_ms", change.break_ms.into())],
+            [
+                ("generation", generation),
+                ("from", from),
+                ("total", change.total.into()),
+                ("failures", change.failures.into()),
+                ("break_ms", change.break_ms.into()),
+            ],
         ),
         State::HalfOpen => record("breaker.half_opened", [("generation", generation), ("from", from)]),
         State::Closed => record("breaker.closed", [("generation", generation), ("from", from)]),

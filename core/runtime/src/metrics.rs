@@ -82,7 +82,12 @@ impl Counters {
 
     pub(crate) fn forget(&self) {
         let single = [&self.retries, &self.fallbacks, &self.letters, &self.lost, &self.injections];
-        self.calls.iter().chain(&self.attempts).chain(&self.transitions).chain(single).for_each(|counter| counter.store(0, Ordering::Relaxed));
+        self.calls
+            .iter()
+            .chain(&self.attempts)
+            .chain(&self.transitions)
+            .chain(single)
+            .for_each(|counter| counter.store(0, Ordering::Relaxed));
     }
 }
 
@@ -94,9 +99,16 @@ fn samples(policy: &Policy) -> Vec<Sample> {
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut samples: Vec<Sample> = Vec::new();
     samples.extend(CALL_ENDS.iter().zip(&counters.calls).map(|(end, count)| ("seawall_calls_total", Some(("outcome", *end)), read(count))));
-    samples.extend(ATTEMPT_ENDS.iter().zip(&counters.attempts).map(|(end, count)| ("seawall_attempts_total", Some(("outcome", *end)), read(count))));
+    samples.extend(
+        ATTEMPT_ENDS.iter().zip(&counters.attempts).map(|(end, count)| ("seawall_attempts_total", Some(("outcome", *end)), read(count))),
+    );
     samples.push(("seawall_retries_total", None, read(&counters.retries)));
-    samples.extend(STATES.iter().zip(&counters.transitions).map(|(state, count)| ("seawall_breaker_transitions_total", Some(("to", state.name())), read(count))));
+    samples.extend(
+        STATES
+            .iter()
+            .zip(&counters.transitions)
+            .map(|(state, count)| ("seawall_breaker_transitions_total", Some(("to", state.name())), read(count))),
+    );
     samples.push(("seawall_fallbacks_total", None, read(&counters.fallbacks)));
     samples.push(("seawall_dlq_written_total", None, read(&counters.letters)));
     samples.push(("seawall_dlq_lost_total", None, read(&counters.lost)));

@@ -166,7 +166,14 @@ impl Policy {
     ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    pub fn breaker_isolate(&self, key: Option<&str>, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>, now: u64) -> Result<Vec<String>, ConfigError> {
+    pub fn breaker_isolate(
+        &self,
+        key: Option<&str>,
+        reason: &str,
+        author: Option<&str>,
+        expires_in_ms: Option<u64>,
+        now: u64,
+    ) -> Result<Vec<String>, ConfigError> {
         self.hold(State::Isolated, key, reason, author, expires_in_ms, now)
     }
 
@@ -174,11 +181,26 @@ impl Policy {
     ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    pub fn breaker_disable(&self, key: Option<&str>, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>, now: u64) -> Result<Vec<String>, ConfigError> {
+    pub fn breaker_disable(
+        &self,
+        key: Option<&str>,
+        reason: &str,
+        author: Option<&str>,
+        expires_in_ms: Option<u64>,
+        now: u64,
+    ) -> Result<Vec<String>, ConfigError> {
         self.hold(State::Disabled, key, reason, author, expires_in_ms, now)
     }
 
-    fn hold(&self, state: State, key: Option<&str>, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>, now: u64) -> Result<Vec<String>, ConfigError> {
+    fn hold(
+        &self,
+        state: State,
+        key: Option<&str>,
+        reason: &str,
+        author: Option<&str>,
+        expires_in_ms: Option<u64>,
+        now: u64,
+    ) -> Result<Vec<String>, ConfigError> {
         let until_ms = expires_in_ms.map_or(0, |ms| ceil_ms(now).saturating_add(ms).max(1));
         let transition = self.with_breaker(key, |cell| cell.hold(state, until_ms))?;
         Ok(vec![self.admin_record(transition, key, Some((reason, author)))])

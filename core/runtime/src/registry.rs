@@ -1,6 +1,6 @@
 //! Names: one state per name in the process, and the policy file over what code says.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
@@ -43,7 +43,8 @@ pub fn resolve(spec: &str) -> Result<Arc<Policy>, ConfigError> {
 /// Names the place in the file. Nothing of a bad file is taken, and the file before stays in force.
 pub fn load(path: &str, env: Option<&str>) -> Result<String, ConfigError> {
     let file = File::read(path, env)?;
-    let record = json!({"event": "config.loaded", "severity": "info", "path": file.path, "policies": file.policies.keys().collect::<Vec<_>>()});
+    let record =
+        json!({"event": "config.loaded", "severity": "info", "path": file.path, "policies": file.policies.keys().collect::<Vec<_>>()});
     REGISTRY.lock().file = Some(file);
     Ok(record.to_string())
 }
@@ -94,9 +95,11 @@ impl Registry {
             Some((_, Some(parts))) => Ok(merge(written.clone(), parts)),
             _ if !written.is_empty() => Ok(written.clone()),
             Some((file, None)) => {
-                let known = file.policies.keys().chain(self.named.keys()).map(String::as_str);
-                let hint = crate::config::nearest(name, known.clone())
-                    .map_or_else(|| format!("known are {}", known.collect::<Vec<_>>().join(", ")), |near| format!("did you mean `{near}`?"));
+                let known: BTreeSet<&str> = file.policies.keys().chain(self.named.keys()).map(String::as_str).collect();
+                let hint = crate::config::nearest(name, known.iter().copied()).map_or_else(
+                    || format!("known are {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+                    |near| format!("did you mean `{near}`?"),
+                );
                 Err(ConfigError::new(name, format!("neither {} nor the code defines this policy; {hint}", file.path)))
             }
             None => Ok(default_parts()),

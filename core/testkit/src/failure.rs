@@ -41,7 +41,11 @@ impl CalleeError {
 pub(crate) fn bits(config: &serde_json::Map<String, Value>, error: &CalleeError) -> u32 {
     let strategies = [("retry", 1), ("circuit_breaker", 4), ("fallback", 16), ("dead_letter", 64)];
     let names = |strategy: &str, list: &str| {
-        config.get(strategy).and_then(|options| options.get(list)).and_then(Value::as_array).is_some_and(|codes| codes.iter().filter_map(Value::as_str).any(|code| error.matches(code)))
+        config
+            .get(strategy)
+            .and_then(|options| options.get(list))
+            .and_then(Value::as_array)
+            .is_some_and(|codes| codes.iter().filter_map(Value::as_str).any(|code| error.matches(code)))
     };
     strategies.iter().map(|(strategy, bit)| u32::from(names(strategy, "on")) * bit + u32::from(names(strategy, "ignore")) * bit * 2).sum()
 }
@@ -49,7 +53,11 @@ pub(crate) fn bits(config: &serde_json::Map<String, Value>, error: &CalleeError)
 /// The bits of the strategies whose `on_result` rejects the value.
 pub(crate) fn result_bits(config: &serde_json::Map<String, Value>, value: &Value) -> u32 {
     let rejects = |strategy: &str| {
-        config.get(strategy).and_then(|options| options.get("on_result")).and_then(Value::as_array).is_some_and(|values| values.contains(value))
+        config
+            .get(strategy)
+            .and_then(|options| options.get("on_result"))
+            .and_then(Value::as_array)
+            .is_some_and(|values| values.contains(value))
     };
     u32::from(rejects("retry")) * 256 + u32::from(rejects("circuit_breaker")) * 512
 }

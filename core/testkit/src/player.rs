@@ -135,7 +135,8 @@ impl<'a> Player<'a> {
         let call = Call::new(&self.policy, key, name, 0, -1, 0, self.now).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
         let place = self.calls.len();
-        let running = Running { call, place, started: 0, errors: BTreeMap::new(), values: BTreeMap::new(), failed: None, fallback: Value::Null };
+        let running =
+            Running { call, place, started: 0, errors: BTreeMap::new(), values: BTreeMap::new(), failed: None, fallback: Value::Null };
         if self.calls.insert(name.to_owned(), running).is_some() {
             return Err(format!("call `{name}` is started twice"));
         }
@@ -223,7 +224,8 @@ impl<'a> Player<'a> {
         }
         let now = self.now;
         let number = u32::try_from(attempt).unwrap_or(0);
-        let fault_name = self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
+        let fault_name =
+            self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
         let running = self.running(name)?;
         running.started = number;
         if fault >= 0 {
@@ -299,7 +301,9 @@ impl<'a> Player<'a> {
 
     fn advance(&mut self, by_ms: u64) {
         let target = self.now + by_ms * MS;
-        while let Some(due) = self.timers.iter().enumerate().filter(|(_, timer)| timer.at <= target).min_by_key(|(place, timer)| (timer.at, *place)) {
+        while let Some(due) =
+            self.timers.iter().enumerate().filter(|(_, timer)| timer.at <= target).min_by_key(|(place, timer)| (timer.at, *place))
+        {
             let timer = self.timers.remove(due.0);
             self.now = self.now.max(timer.at);
             let (reason, attempt) = (u32::try_from(timer.reason).unwrap_or(9), u32::try_from(timer.attempt).unwrap_or(0));

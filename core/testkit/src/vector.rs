@@ -121,13 +121,14 @@ pub fn duration_ms(text: &str) -> u64 {
     while let Some(end) = rest.find(|c: char| !c.is_ascii_digit()) {
         let number: u64 = rest[..end].parse().unwrap_or(0);
         let unit_end = rest[end..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| end + at);
-        total += number * match &rest[end..unit_end] {
-            "ms" => 1,
-            "s" => 1_000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            unit => panic!("`{text}`: unknown unit `{unit}`"),
-        };
+        total += number
+            * match &rest[end..unit_end] {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" => 60_000,
+                "h" => 3_600_000,
+                unit => panic!("`{text}`: unknown unit `{unit}`"),
+            };
         rest = &rest[unit_end..];
     }
     total

@@ -89,12 +89,8 @@ impl Call {
     /// The circuit opened while the call waited for its slot. It may have closed again since; the call was rejected all the same.
     fn turned_away<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         let Some(cell) = env.cell() else { return self.reject(env, "bulkhead.full", None, out) };
-        let refusal = cell.would_refuse(now).unwrap_or(Refusal {
-            code: "circuit.open",
-            state: State::Open,
-            generation: 0,
-            retry_after_ms: Some(0),
-        });
+        let refusal =
+            cell.would_refuse(now).unwrap_or(Refusal { code: "circuit.open", state: State::Open, generation: 0, retry_after_ms: Some(0) });
         cell.count_refusal(&refusal);
         self.refused(env, refusal, out);
     }

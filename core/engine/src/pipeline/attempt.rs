@@ -111,7 +111,15 @@ impl Call {
     }
 
     /// Votes, and marks how the attempt ended. Gives what the outcome is to the caller: a failure if anybody counts it as one.
-    fn close_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, outcome: Outcome, late: bool, out: &mut Outputs) -> Verdict {
+    fn close_attempt<W: Waiters>(
+        &mut self,
+        env: &Env<'_, W>,
+        now: u64,
+        number: u32,
+        outcome: Outcome,
+        late: bool,
+        out: &mut Outputs,
+    ) -> Verdict {
         let retry_on = env.policy.retry.as_ref().is_some_and(|retry| retry.has_on);
         let breaker_on = env.policy.breaker.as_ref().is_some_and(|breaker| breaker.has_on);
         let to_retry = outcome.verdict(Judge::Retry, retry_on);
@@ -136,7 +144,16 @@ impl Call {
     }
 
     #[allow(clippy::too_many_arguments, reason = "one end, told in full")]
-    fn vote<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, state: AttemptState, verdict: Verdict, pushback: Pushback, out: &mut Outputs) {
+    fn vote<W: Waiters>(
+        &mut self,
+        env: &Env<'_, W>,
+        now: u64,
+        number: u32,
+        state: AttemptState,
+        verdict: Verdict,
+        pushback: Pushback,
+        out: &mut Outputs,
+    ) {
         let Some(attempt) = self.attempt_mut(number) else { return };
         attempt.ended = Some(now);
         attempt.state = state;
@@ -199,7 +216,14 @@ impl Call {
         }
     }
 
-    fn retry_wait<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome) -> Option<Result<u64, &'static str>> {
+    fn retry_wait<W: Waiters>(
+        &mut self,
+        env: &Env<'_, W>,
+        now: u64,
+        number: u32,
+        how: How,
+        outcome: Outcome,
+    ) -> Option<Result<u64, &'static str>> {
         let retry = env.policy.retry.as_ref()?;
         let is_cut = matches!(how, How::Ours(_));
         if !is_cut && outcome.verdict(Judge::Retry, retry.has_on) != Verdict::Failure {

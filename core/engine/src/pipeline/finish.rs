@@ -43,8 +43,7 @@ impl Call {
         let code = if own { "timeout.total" } else { "timeout.deadline" };
         self.step_aside(env, out);
         let running = self.attempts.last().is_some_and(|attempt| attempt.state == AttemptState::Running);
-        let (state, verdict) =
-            if own { (AttemptState::TimedOut, Verdict::Failure) } else { (AttemptState::Cancelled, Verdict::Ignored) };
+        let (state, verdict) = if own { (AttemptState::TimedOut, Verdict::Failure) } else { (AttemptState::Cancelled, Verdict::Ignored) };
         self.cut(env, now, state, verdict, out);
         let attempt = if running { u32::try_from(self.attempts.len()).unwrap_or(u32::MAX) } else { 0 };
         out.push(Output::Event(Event::TimeoutFired { code, attempt }));

@@ -171,7 +171,9 @@ impl Call {
             (TimerReason::RateLimit, Phase::Turn { .. }) => self.enter(env, now, out),
             (TimerReason::Queue, Phase::Queued { .. }) => self.queue_timer(env, now, out),
             (TimerReason::Attempt, Phase::Running) => self.attempt_timer(env, now, attempt, out),
-            (TimerReason::Total, phase) if !matches!(phase, Phase::New | Phase::Failing | Phase::Letter | Phase::Fallback(_) | Phase::Done) => {
+            (TimerReason::Total, phase)
+                if !matches!(phase, Phase::New | Phase::Failing | Phase::Letter | Phase::Fallback(_) | Phase::Done) =>
+            {
                 self.total_timer(env, now, out);
             }
             _ => {}

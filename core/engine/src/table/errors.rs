@@ -26,7 +26,12 @@ pub const ERRORS: &[ErrorRow] = &[
     row("timeout.attempt", "TimeoutExceededError", 0, "An attempt took longer than `timeout.attempt`."),
     row("timeout.total", "TimeoutExceededError", 0, "The call, with its retries and waits, took longer than `timeout.total`."),
     row("timeout.deadline", "TimeoutExceededError", 0, "The deadline of the caller, or of the service that called this one, has passed."),
-    row("result.rejected", "SeawallError", 0, "`on_result` rejected the result that the call ended with; recorded in dead letters and given to fallbacks."),
+    row(
+        "result.rejected",
+        "SeawallError",
+        0,
+        "`on_result` rejected the result that the call ended with; recorded in dead letters and given to fallbacks.",
+    ),
     row("chaos.injected", "InjectedFaultError", 0, "Chaos injected this fault."),
     row("config.invalid", "ConfigError", 0, "An option is unknown, of the wrong type, out of range, or contradicts another."),
     row("store.failed", "StoreError", 0, "The dead-letter store could not do what was asked."),

@@ -57,8 +57,7 @@ const fn row(strategy: &'static str, name: &'static str, kind: Kind, default: &'
 }
 
 /// Every strategy, outermost first: the canonical order of a policy.
-pub const STRATEGIES: &[&str] =
-    &["fallback", "dead_letter", "timeout", "retry", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
+pub const STRATEGIES: &[&str] = &["fallback", "dead_letter", "timeout", "retry", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
 
 const DAY: u64 = 86_400_000;
 const ON: &str = "Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.";
@@ -68,30 +67,84 @@ const ON_RESULT: &str = "A predicate on results: a rejected one counts as a fail
 /// Every option.
 pub const OPTIONS: &[OptionRow] = &[
     row("retry", "max_attempts", Kind::Int(1, 1_000), "3", "Attempts in all, the first included."),
-    row("retry", "backoff", Kind::Choice(&["exponential", "linear", "constant"]), "exponential", "How waits grow: base x factor^n, base x (n + 1), or base."),
+    row(
+        "retry",
+        "backoff",
+        Kind::Choice(&["exponential", "linear", "constant"]),
+        "exponential",
+        "How waits grow: base x factor^n, base x (n + 1), or base.",
+    ),
     row("retry", "base_delay", Kind::Duration(0, DAY), "100ms", "The first wait, before jitter."),
     row("retry", "factor", Kind::Factor, "2", "How much longer each exponential wait is than the one before."),
     row("retry", "max_delay", Kind::Duration(0, DAY), "10s", "The cap of a wait, applied before jitter."),
-    row("retry", "jitter", Kind::Choice(&["full", "equal", "decorrelated", "none"]), "full", "How a wait is spread: all of it, its upper half, from the previous one, or not."),
-    row("retry", "retry_after", Kind::Code, "", "Reads the server's wait from an error or a rejected result; default: its `retry_after`, else its Retry-After header."),
+    row(
+        "retry",
+        "jitter",
+        Kind::Choice(&["full", "equal", "decorrelated", "none"]),
+        "full",
+        "How a wait is spread: all of it, its upper half, from the previous one, or not.",
+    ),
+    row(
+        "retry",
+        "retry_after",
+        Kind::Code,
+        "",
+        "Reads the server's wait from an error or a rejected result; default: its `retry_after`, else its Retry-After header.",
+    ),
     row("retry", "retry_after_max", Kind::Duration(0, DAY), "60s", "The longest wait a server may ask for; a longer one ends the call."),
     row("retry", "wait_for_breaker", Kind::Flag, "false", "Keep retrying when the circuit breaker inside has opened."),
-    row("retry", "retry_budget", Kind::Budget, "{ ratio = 0.2, per_second = 1 }", "How many retries the calls of the last ten seconds pay for; one budget per name."),
+    row(
+        "retry",
+        "retry_budget",
+        Kind::Budget,
+        "{ ratio = 0.2, per_second = 1 }",
+        "How many retries the calls of the last ten seconds pay for; one budget per name.",
+    ),
     row("retry", "on", Kind::Code, "", ON),
     row("retry", "ignore", Kind::Code, "", IGNORE),
     row("retry", "on_result", Kind::Code, "", ON_RESULT),
     row("circuit_breaker", "failure_ratio", Kind::Ratio(false), "0.5", "Share of failures in the window that opens the circuit."),
     row("circuit_breaker", "minimum_throughput", Kind::Int(1, 1_000_000), "20", "Calls in the window before the ratio is judged."),
     row("circuit_breaker", "sampling_duration", Kind::Duration(10, DAY), "30s", "Length of a time window, in ten buckets."),
-    row("circuit_breaker", "window_size", Kind::Int(1, 1_000_000), "", "Length of a count window: the last so many calls, instead of a time window."),
-    row("circuit_breaker", "consecutive_failures", Kind::Int(1, 1_000_000), "", "Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput."),
-    row("circuit_breaker", "break_duration", Kind::Duration(1, DAY), "5s", "How long the circuit stays open the first time; doubles with each opening in a row."),
+    row(
+        "circuit_breaker",
+        "window_size",
+        Kind::Int(1, 1_000_000),
+        "",
+        "Length of a count window: the last so many calls, instead of a time window.",
+    ),
+    row(
+        "circuit_breaker",
+        "consecutive_failures",
+        Kind::Int(1, 1_000_000),
+        "",
+        "Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput.",
+    ),
+    row(
+        "circuit_breaker",
+        "break_duration",
+        Kind::Duration(1, DAY),
+        "5s",
+        "How long the circuit stays open the first time; doubles with each opening in a row.",
+    ),
     row("circuit_breaker", "max_break_duration", Kind::Duration(1, DAY), "60s", "The cap of that doubling."),
     row("circuit_breaker", "break_jitter", Kind::Ratio(true), "0.2", "Spread of a break, up and down, as a share of it."),
-    row("circuit_breaker", "reset_after", Kind::Duration(1, DAY), "max_break_duration", "How long the circuit must stay closed before breaks start short again."),
+    row(
+        "circuit_breaker",
+        "reset_after",
+        Kind::Duration(1, DAY),
+        "max_break_duration",
+        "How long the circuit must stay closed before breaks start short again.",
+    ),
     row("circuit_breaker", "half_open_max_calls", Kind::Int(1, 64), "3", "Trial calls let through when a break is over."),
     row("circuit_breaker", "half_open_successes", Kind::Int(1, 64), "2", "Successful trials that close the circuit."),
-    row("circuit_breaker", "half_open_lease", Kind::Duration(1, DAY), "timeout.attempt, else 10s", "How long a trial may hold its slot before it counts as failed."),
+    row(
+        "circuit_breaker",
+        "half_open_lease",
+        Kind::Duration(1, DAY),
+        "timeout.attempt, else 10s",
+        "How long a trial may hold its slot before it counts as failed.",
+    ),
     row("circuit_breaker", "on", Kind::Code, "", ON),
     row("circuit_breaker", "ignore", Kind::Code, "", IGNORE),
     row("circuit_breaker", "on_result", Kind::Code, "", ON_RESULT),
@@ -99,7 +152,13 @@ pub const OPTIONS: &[OptionRow] = &[
     row("bulkhead", "max_queue", Kind::Int(0, 1_000_000), "0", "Calls that may wait for a slot, first come, first served."),
     row("bulkhead", "max_wait", Kind::Duration(0, DAY), "", "The longest wait in the queue; without it the total limit holds."),
     row("rate_limit", "rate", Kind::Rate, "", "How many calls per second, minute or hour. Must be given."),
-    row("rate_limit", "burst", Kind::Int(1, 1_000_000_000), "one second's worth, at least 1", "How many calls may come at once after a pause."),
+    row(
+        "rate_limit",
+        "burst",
+        Kind::Int(1, 1_000_000_000),
+        "one second's worth, at least 1",
+        "How many calls may come at once after a pause.",
+    ),
     row("rate_limit", "max_wait", Kind::Duration(0, DAY), "0ms", "The longest wait for a turn; a longer one is refused at once."),
     row("timeout", "attempt", Kind::Duration(1, DAY), "", "The limit of each attempt."),
     row("timeout", "total", Kind::Duration(1, DAY), "", "The limit of the whole call: attempts, waits and queues."),

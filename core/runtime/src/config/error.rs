@@ -42,7 +42,11 @@ impl std::error::Error for ConfigError {}
 
 /// The nearest of `names`, if it is near enough to be a slip.
 pub(crate) fn nearest<'a>(name: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names.map(|other| (distance(name, other), other)).filter(|(distance, other)| *distance <= other.len().max(3) / 3).min().map(|(_, other)| other)
+    names
+        .map(|other| (distance(name, other), other))
+        .filter(|(distance, other)| *distance <= other.len().max(3) / 3)
+        .min()
+        .map(|(_, other)| other)
 }
 
 /// Edits between two words (Levenshtein).

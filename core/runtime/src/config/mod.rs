@@ -8,7 +8,7 @@ mod spec;
 mod value;
 
 pub use error::ConfigError;
-pub(crate) use file::{File, merge};
 pub(crate) use error::nearest;
+pub(crate) use file::{File, merge};
 pub(crate) use spec::{Compiled, Parts, Spec, validate_effective};
 pub use value::Dialect;

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
+use super::ConfigError;
 use super::spec::Parts;
 use super::value::{Dialect, duration};
-use super::ConfigError;
 
 struct Given<'a> {
     parts: &'a Parts,
@@ -25,11 +25,18 @@ impl Given<'_> {
     }
 
     /// `small` must not be larger than `large`, if both were given.
-    fn ordered(&self, strategy: &str, small: &str, large: &str, read: impl Fn(&Self, &str, &str) -> Option<u64>) -> Result<(), ConfigError> {
+    fn ordered(
+        &self,
+        strategy: &str,
+        small: &str,
+        large: &str,
+        read: impl Fn(&Self, &str, &str) -> Option<u64>,
+    ) -> Result<(), ConfigError> {
         match (read(self, strategy, small), read(self, strategy, large)) {
-            (Some(a), Some(b)) if a > b => {
-                Err(ConfigError::new(format!("{strategy}.{small}"), format!("{a} is larger than {large} ({b}); {large} or less would be right")))
-            }
+            (Some(a), Some(b)) if a > b => Err(ConfigError::new(
+                format!("{strategy}.{small}"),
+                format!("{a} is larger than {large} ({b}); {large} or less would be right"),
+            )),
             _ => Ok(()),
         }
     }

@@ -80,7 +80,8 @@ fn written_in_code(mut parts: Parts) -> Parts {
 pub(super) fn validate_parts(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> {
     for (strategy, options) in parts {
         if !STRATEGIES.contains(&strategy.as_str()) {
-            let hint = nearest(strategy, STRATEGIES.iter().copied()).map_or_else(|| STRATEGIES.join(", "), |name| format!("did you mean `{name}`?"));
+            let hint = nearest(strategy, STRATEGIES.iter().copied())
+                .map_or_else(|| STRATEGIES.join(", "), |name| format!("did you mean `{name}`?"));
             return Err(ConfigError::new(strategy, format!("there is no such strategy; {hint}")));
         }
         let Value::Object(options) = options else { return Err(ConfigError::new(strategy, "must be a table of options")) };
@@ -94,7 +95,8 @@ pub(super) fn validate_parts(parts: &Parts, dialect: Dialect) -> Result<(), Conf
 fn validate_option(strategy: &str, name: &str, value: &Value, dialect: Dialect) -> Result<(), ConfigError> {
     let Some(row) = find(strategy, name) else {
         let names = OPTIONS.iter().filter(|row| row.strategy == strategy).map(|row| row.name);
-        let hint = nearest(name, names.clone()).map_or_else(|| format!("known are {}", names.collect::<Vec<_>>().join(", ")), |near| format!("did you mean `{near}`?"));
+        let hint = nearest(name, names.clone())
+            .map_or_else(|| format!("known are {}", names.collect::<Vec<_>>().join(", ")), |near| format!("did you mean `{near}`?"));
         return Err(ConfigError::new("", format!("`{strategy}` has no option `{name}`; {hint}")));
     };
     check(row.kind, value, dialect)

@@ -32,10 +32,28 @@ pub(super) fn check(kind: Kind, value: &Value, dialect: Dialect) -> Checked<()> 
         Kind::Choice(words) => choice(value, words),
         Kind::Rate => rate(value).map(drop),
         Kind::Budget => budget(value).map(drop),
-        Kind::Text => if value.is_string() { Ok(()) } else { wrong("must be text") },
-        Kind::Flag => if value.is_boolean() { Ok(()) } else { wrong("must be true or false") },
+        Kind::Text => {
+            if value.is_string() {
+                Ok(())
+            } else {
+                wrong("must be text")
+            }
+        }
+        Kind::Flag => {
+            if value.is_boolean() {
+                Ok(())
+            } else {
+                wrong("must be true or false")
+            }
+        }
         Kind::Latency => latency(value, dialect).map(drop),
-        Kind::Seed => if value.is_u64() { Ok(()) } else { wrong("must be a whole number, 0 or more") },
+        Kind::Seed => {
+            if value.is_u64() {
+                Ok(())
+            } else {
+                wrong("must be a whole number, 0 or more")
+            }
+        }
         Kind::Instant => instant(value).map(drop),
         Kind::Value => Ok(()),
         Kind::Steps => int(value).map(drop),
@@ -46,7 +64,11 @@ pub(super) fn check(kind: Kind, value: &Value, dialect: Dialect) -> Checked<()> 
 }
 
 fn in_range(value: u64, min: u64, max: u64, unit: &str) -> Checked<u64> {
-    if (min..=max).contains(&value) { Ok(value) } else { wrong(format!("{value}{unit} is out of range; {min}{unit} to {max}{unit} would be right")) }
+    if (min..=max).contains(&value) {
+        Ok(value)
+    } else {
+        wrong(format!("{value}{unit} is out of range; {min}{unit} to {max}{unit} would be right"))
+    }
 }
 
 fn int(value: &Value) -> Checked<u64> {
@@ -91,7 +113,9 @@ fn parse_duration(text: &str) -> Checked<u64> {
     }
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
-        let Ok(number) = rest[..digits].parse::<f64>() else { return wrong(format!("\"{text}\" is not a duration such as \"100ms\" or \"1m30s\"")) };
+        let Ok(number) = rest[..digits].parse::<f64>() else {
+            return wrong(format!("\"{text}\" is not a duration such as \"100ms\" or \"1m30s\""));
+        };
         let after = &rest[digits..];
         let Some((unit, scale)) = units.iter().find(|(unit, _)| after.starts_with(unit)) else {
             return wrong(format!("\"{text}\" lacks a unit: \"{}ms\" or \"{}s\"?", &rest[..digits], &rest[..digits]));
@@ -104,7 +128,11 @@ fn parse_duration(text: &str) -> Checked<u64> {
 
 /// Parts per 10,000.
 pub(super) fn ratio(value: &Value, zero: bool) -> Checked<u32> {
-    let percent = value.as_str().and_then(|text| text.strip_suffix('%')).and_then(|text| text.trim().parse::<f64>().ok()).map(|number| number / 100.0);
+    let percent = value
+        .as_str()
+        .and_then(|text| text.strip_suffix('%'))
+        .and_then(|text| text.trim().parse::<f64>().ok())
+        .map(|number| number / 100.0);
     let Some(share) = value.as_f64().or(percent) else { return wrong(format!("{value} is not a share between 0 and 1")) };
     if !(0.0..=1.0).contains(&share) {
         return wrong(format!("{share} is out of range; a share between 0 and 1 would be right"));
@@ -122,7 +150,11 @@ pub(super) fn factor(value: &Value) -> Checked<u64> {
 }
 
 fn choice(value: &Value, words: &[&str]) -> Checked<()> {
-    if value.as_str().is_some_and(|word| words.contains(&word)) { Ok(()) } else { wrong(format!("{value} is none of {}", words.join(", "))) }
+    if value.as_str().is_some_and(|word| words.contains(&word)) {
+        Ok(())
+    } else {
+        wrong(format!("{value} is none of {}", words.join(", ")))
+    }
 }
 
 /// Calls, and the seconds they are spread over.
@@ -174,7 +206,9 @@ pub(super) fn instant(value: &Value) -> Checked<i64> {
 pub(super) fn faults(value: &Value) -> Checked<Vec<u32>> {
     match value {
         Value::Number(_) => int(value).and_then(|count| in_range(count, 1, 1_000, "")).map(|count| vec![1; count as usize]),
-        Value::Array(weights) => weights.iter().map(|weight| int(weight).and_then(|w| in_range(w, 0, 1_000_000, "")).map(|w| w as u32)).collect(),
+        Value::Array(weights) => {
+            weights.iter().map(|weight| int(weight).and_then(|w| in_range(w, 0, 1_000_000, "")).map(|w| w as u32)).collect()
+        }
         Value::Object(table) if table.len() == 1 => table.get("faults").map_or_else(|| wrong("must be { faults }"), faults),
         _ => wrong("must name at least one fault"),
     }

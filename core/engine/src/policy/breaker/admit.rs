@@ -165,8 +165,8 @@ impl Cell<'_> {
     /// How many breaks preceded one that starts at `from_ms`; forgotten once the circuit stayed closed long enough.
     fn opens_in_a_row(&self, from_ms: u64) -> u32 {
         let history = History::read(self.word(at::HISTORY));
-        let calm = self.state_word().state() == State::Closed
-            && from_ms.saturating_sub(history.closed_at_ms) >= self.options.reset_after_ms;
+        let calm =
+            self.state_word().state() == State::Closed && from_ms.saturating_sub(history.closed_at_ms) >= self.options.reset_after_ms;
         if calm { 0 } else { history.opens }
     }
 
@@ -196,9 +196,7 @@ impl Cell<'_> {
         match self.decide(tally, now_ms) {
             Decision::Undecided => None,
             Decision::Close => self.close(word, now_ms),
-            Decision::Open(from_ms, lapsed) => {
-                self.open(word, from_ms, server_ms, (tally.succeeded + tally.failed, tally.failed), lapsed)
-            }
+            Decision::Open(from_ms, lapsed) => self.open(word, from_ms, server_ms, (tally.succeeded + tally.failed, tally.failed), lapsed),
         }
     }
 }

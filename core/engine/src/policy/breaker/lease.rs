@@ -3,8 +3,8 @@
 
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::word::{State, StateWord, tag};
 use super::Cell;
+use super::word::{State, StateWord, tag};
 use crate::table::layout::breaker as at;
 use crate::time::MS;
 

@@ -101,10 +101,11 @@ impl Breaker {
     /// How many words a breaker with these options needs.
     #[must_use]
     pub fn words(&self) -> usize {
-        self.window_at() + match self.window {
-            Window::Time(_) => 2 * at::BUCKETS,
-            Window::Count(size) => 2 * (2 + (size as usize).div_ceil(at::OUTCOMES_PER_WORD)),
-        }
+        self.window_at()
+            + match self.window {
+                Window::Time(_) => 2 * at::BUCKETS,
+                Window::Count(size) => 2 * (2 + (size as usize).div_ceil(at::OUTCOMES_PER_WORD)),
+            }
     }
 
     fn window_at(&self) -> usize {
@@ -171,14 +172,7 @@ impl<'a> Cell<'a> {
     fn transit(&self, seen: StateWord, to: State, until_ms: u64, counts: (u32, u32), break_ms: u64) -> Option<Transition> {
         let next = StateWord::new(to, seen.generation().wrapping_add(1), until_ms);
         self.word(at::STATE).compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).ok()?;
-        Some(Transition {
-            from: seen.state(),
-            to,
-            generation: next.generation(),
-            total: counts.0,
-            failures: counts.1,
-            break_ms,
-        })
+        Some(Transition { from: seen.state(), to, generation: next.generation(), total: counts.0, failures: counts.1, break_ms })
     }
 
     /// Holds the circuit open (`Isolated`) or lets everything through (`Disabled`), until `until_ms` or, at 0, until reset.

@@ -117,9 +117,7 @@ impl Cell<'_> {
     fn holds(&self, (total, failures): (u32, u32), streak: Streak) -> bool {
         let options = self.options;
         let ratio = options.failure_ratio.is_some_and(|ratio| {
-            failures > 0
-                && total >= options.minimum_throughput
-                && u64::from(failures) * 10_000 >= u64::from(ratio) * u64::from(total)
+            failures > 0 && total >= options.minimum_throughput && u64::from(failures) * 10_000 >= u64::from(ratio) * u64::from(total)
         });
         let consecutive = options.consecutive.is_some_and(|limit| streak.every >= limit);
         let quiet = options.quiet_streak.is_some_and(|limit| streak.first >= limit && total < options.minimum_throughput);

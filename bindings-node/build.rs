@@ -1,0 +1,5 @@
+//! Linker settings of Node-API addons.
+
+fn main() {
+    napi_build::setup();
+}

@@ -1,0 +1,366 @@
+/**
+ * The one driver: performs what the engine puts out, reports what happens. It computes no delay and knows no default.
+ *
+ * An async function, so that whatever it starts runs in the caller's own context, whoever woke it. Everything that happens to a call goes through its
+ * inbox; an attempt that ends after the call has finished is reported on the side, to free the slot it held.
+ */
+
+import * as clock from './clock.js';
+import { errorType, isInjected, Kind, kindOf, markInjected, retryAfterOf, statusOf } from './classify.js';
+import { type Current, Scope, scope, within } from './context.js';
+import type { Core } from './core.js';
+import type { Racer } from './deadlines.js';
+import { isDisabled } from './disabled.js';
+import { annotate, type Failure, InjectedFaultError } from './errors.js';
+import { emitRecords } from './events.js';
+import { writeLetter } from './letter-writer.js';
+import { native } from './native.js';
+import { ourError, readReport } from './report.js';
+import { parkFor, unpark, wake } from './tickets.js';
+
+/** One call to be guarded. */
+export interface Work {
+  readonly core: Core;
+  readonly fn: (...args: any[]) => unknown;
+  readonly self: unknown;
+  readonly args: readonly unknown[];
+  /** `run`: the function gets what `current()` gives in place of arguments. */
+  readonly wantsCurrent: boolean;
+  readonly key: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** Calls the function of `work` under its policy. */
+export async function drive(work: Work): Promise<unknown> {
+  if (isDisabled()) return work.wantsCurrent ? work.fn(new Scope({}, scope())) : work.fn.apply(work.self, [...work.args]);
+  const run = new Run(work);
+  try {
+    let finish = run.perform(native.start(run.handle, clock.now()));
+    while (finish === undefined) finish = run.perform((await run.next())());
+    return run.outcome(finish);
+  } finally {
+    run.close();
+  }
+}
+
+interface Attempt {
+  readonly scope: Scope;
+  value: unknown;
+  error: unknown;
+  isOpen: boolean;
+}
+
+/** How a call is over: what, and the attempt or the step. */
+type Finish = readonly [what: number, number: number];
+type Input = () => number[];
+
+const STRIDE = 5;
+const EVENT = 10;
+
+/** One guarded call under way. */
+export class Run {
+  readonly handle: number;
+  readonly key: string | null;
+  readonly outer: Scope | undefined;
+  readonly correlationId: string;
+  readonly idempotencyKey: string | undefined;
+  /** The error that would surface. */
+  error: unknown;
+  letterId: string | undefined;
+  private readonly attempts = new Map<number, Attempt>();
+  private readonly timers = new Map<number, Racer>();
+  private readonly inbox: Input[] = [];
+  private notify: (() => void) | undefined;
+  private stopSleep: clock.Cancel | undefined;
+  private ticket: number | undefined;
+  private cancellation: { reason: unknown } | undefined;
+  private fallbackValue: unknown;
+  private finish: Finish | undefined;
+  private readonly isSpared: boolean;
+  private isAsking = false;
+  private isClosed = false;
+  private readonly release: Array<() => void> = [];
+
+  constructor(readonly work: Work) {
+    const { core, self, args, signal } = work;
+    signal?.throwIfAborted();
+    this.outer = scope();
+    this.key = core.keyOf(work.key, self, args);
+    this.correlationId = this.outer?.correlationId ?? native.mintId();
+    this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
+    const only = core.part('chaos')?.only;
+    this.isSpared = only !== undefined && !only.apply(self, [...args]);
+    const policy = core.resolve();
+    const left = this.outer?.remaining ?? -1;
+    this.handle = native.callNew(policy, this.key, this.correlationId, 0, left, this.outer?.letter?.redrives ?? 0, clock.now());
+    this.listen(signal);
+  }
+
+  /** The caller's signal and the scope around the call can both end it. */
+  private listen(signal: AbortSignal | undefined): void {
+    const giveUp = (reason: unknown): void => {
+      if (this.cancellation !== undefined) return;
+      this.cancellation = { reason };
+      this.push(() => native.cancelled(this.handle, clock.now()));
+    };
+    if (signal !== undefined) {
+      const onAbort = (): void => giveUp(signal.reason);
+      signal.addEventListener('abort', onAbort, { once: true });
+      this.release.push(() => signal.removeEventListener('abort', onAbort));
+    }
+    if (this.outer?.isCut) giveUp(this.outer.reason);
+    else if (this.outer !== undefined) this.release.push(this.outer.onCut(giveUp));
+  }
+
+  private push(input: Input): void {
+    this.inbox.push(input);
+    this.notify?.();
+  }
+
+  /** The next thing that happens to the call. */
+  async next(): Promise<Input> {
+    if (this.inbox.length === 0) await new Promise<void>((resolve) => (this.notify = resolve));
+    this.notify = undefined;
+    return this.inbox.shift()!;
+  }
+
+  /** Performs one batch, in order. Gives how the call is over, once it is. */
+  perform(ops: number[]): Finish | undefined {
+    // Taken first: performing an output may run foreign code, which may make calls of its own.
+    const records = hasEvents(ops) ? native.takeEvents() : [];
+    let event = 0;
+    for (let at = 0; at < ops.length; at += STRIDE) {
+      if (ops[at] === EVENT) emitRecords(records.slice(event, ++event));
+      else PERFORM[ops[at]!]!(this, ops[at + 1]!, ops[at + 2]!, ops[at + 3]!, ops[at + 4]!);
+    }
+    if (this.isAsking && this.finish === undefined) {
+      const bits = this.work.core.bitsOf(this.error);
+      this.push(() => native.classified(this.handle, bits, clock.now()));
+    }
+    this.isAsking = false;
+    return this.finish;
+  }
+
+  start(number: number, deadlineMs: number, latencyMs: number, fault: number): void {
+    const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
+    const { key, correlationId, idempotencyKey } = this;
+    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey }, this.outer);
+    const attempt: Attempt = { scope: inner, value: undefined, error: undefined, isOpen: true };
+    this.attempts.set(number, attempt);
+    const begin = (): void => {
+      if (!attempt.isOpen) return;
+      if (fault >= 0 && !this.isSpared) this.failed(number, this.fault(fault));
+      else this.invoke(number, inner);
+    };
+    if (latencyMs > 0 && !this.isSpared) clock.sleep(latencyMs, begin);
+    else begin();
+  }
+
+  private invoke(number: number, inner: Scope): void {
+    const { fn, self, args, wantsCurrent } = this.work;
+    try {
+      const value = within(inner, () => (wantsCurrent ? fn(inner as Current) : fn.apply(self, [...args])));
+      if (isThenable(value)) {
+        value.then(
+          (settled) => this.succeeded(number, settled),
+          (error: unknown) => this.failed(number, error),
+        );
+      } else this.succeeded(number, value);
+    } catch (error) {
+      this.failed(number, error);
+    }
+  }
+
+  private fault(number: number): unknown {
+    const { core, self, args } = this.work;
+    const fault = core.part('chaos')?.faults[number];
+    const error = makeFault(fault, self, args) ?? new InjectedFaultError(`chaos injected ${typeof fault === 'string' ? `"${fault}"` : 'a fault'}`, {
+      policy: core.shownName, key: this.key ?? undefined, correlationId: this.correlationId,
+    });
+    markInjected(error);
+    return error;
+  }
+
+  private succeeded(number: number, value: unknown): void {
+    const bits = this.work.core.resultBitsOf(value);
+    const [status, retryAfter] = bits === 0 ? [0, -1] : [statusOf(value), this.retryAfter(value)];
+    this.ended(number, { value, error: undefined }, Kind.success, bits, status, retryAfter, '');
+  }
+
+  private failed(number: number, error: unknown): void {
+    const kind = this.cancellation !== undefined ? Kind.cancelled : kindOf(error);
+    this.ended(number, { value: undefined, error }, kind, this.work.core.bitsOf(error), statusOf(error), this.retryAfter(error), errorType(error));
+  }
+
+  private retryAfter(outcome: unknown): number {
+    try {
+      return retryAfterOf(outcome, this.work.core.part('retry')?.retryAfter);
+    } catch {
+      return -1;
+    }
+  }
+
+  private ended(number: number, how: { value: unknown; error: unknown }, kind: number, bits: number, status: number, retryAfter: number, type: string): void {
+    const attempt = this.attempts.get(number);
+    if (attempt === undefined || !attempt.isOpen) return;
+    Object.assign(attempt, how, { isOpen: false });
+    this.timers.get(timerKey(ATTEMPT, number))?.cancel();
+    const report = (): number[] => native.ended(this.handle, number, kind, bits, status, retryAfter, type, clock.now());
+    if (!this.isClosed) return this.push(report);
+    this.perform(report());
+    this.dropWhenIdle();
+  }
+
+  /** Tells an attempt's work to stop. It is abandoned: whenever it ends, that is reported. */
+  cut(number: number): void {
+    this.timers.get(timerKey(ATTEMPT, number))?.cancel();
+    const reason = this.cancellation !== undefined ? this.cancellation.reason : new DOMException('the attempt was cut by its policy', 'AbortError');
+    this.attempts.get(number)?.scope.cut(reason);
+  }
+
+  sleep(reason: number, ms: number): void {
+    this.stopSleep = clock.sleep(ms, () => this.push(() => native.timer(this.handle, reason, 0, clock.now())));
+  }
+
+  arm(reason: number, attempt: number, ms: number): void {
+    const key = timerKey(reason, attempt);
+    this.timers.get(key)?.cancel();
+    this.timers.set(key, clock.race(ms, () => this.push(() => native.timer(this.handle, reason, attempt, clock.now()))));
+  }
+
+  park(ticket: number): void {
+    this.ticket = ticket;
+    parkFor(ticket, () => this.push(() => native.granted(this.handle, clock.now())));
+  }
+
+  willFail(how: number, attempt: number, code: number, retryAfterMs: number): void {
+    this.error = how === 0 ? this.attempts.get(attempt)?.error : ourError(this, how, code, retryAfterMs, this.attempts.get(attempt)?.error);
+    this.isAsking = true;
+  }
+
+  letter(): void {
+    writeLetter(this, (id) => {
+      this.letterId = id;
+      this.push(() => native.letterEnded(this.handle, id !== undefined, clock.now()));
+    });
+  }
+
+  fallback(step: number): void {
+    const done = (ok: number): void => this.push(() => native.fallbackEnded(this.handle, ok, clock.now()));
+    const { core, self, args, wantsCurrent } = this.work;
+    const steps = core.part('fallback')?.steps ?? [];
+    const chosen = step < steps.length ? steps[step] : valueInForce(core);
+    const { key, correlationId, idempotencyKey, error } = this;
+    const inner = new Scope({ attempt: this.attempts.size, key: key ?? undefined, correlationId, idempotencyKey, error }, this.outer);
+    const answer = async (): Promise<unknown> => {
+      if (typeof chosen !== 'function') return chosen;
+      return within(inner, () => (wantsCurrent ? chosen(inner) : chosen.apply(self, [...args])));
+    };
+    answer().then(
+      (value) => {
+        this.fallbackValue = value;
+        done(1);
+      },
+      (failed: unknown) => {
+        attach(this.error, failed);
+        done(this.cancellation === undefined ? 0 : 2);
+      },
+    );
+  }
+
+  over(what: number, number: number): void {
+    this.finish = [what, number];
+  }
+
+  /** The value of the call, or its error. */
+  outcome([what, number]: Finish): unknown {
+    if (what === 0) return this.attempts.get(number)?.value;
+    if (what === 2) return this.fallbackValue;
+    if (what === 3) throw this.cancellation !== undefined ? this.cancellation.reason : this.attempts.get(this.attempts.size)?.error;
+    annotate(this.error, this.knowledge());
+    throw this.error;
+  }
+
+  /** What `failure(error)` will say; read from the report only when somebody asks. */
+  private knowledge(): () => Failure {
+    const report = native.callReport(this.handle);
+    const { letterId, error } = this;
+    return () => readReport(report, letterId, isInjected(error));
+  }
+
+  /** Numbers of attempts, for the letter. */
+  get report(): string {
+    return native.callReport(this.handle);
+  }
+
+  /** Ends timers, waits and listeners; late attempts are still reported. */
+  close(): void {
+    this.isClosed = true;
+    for (const release of this.release) release();
+    for (const timer of this.timers.values()) timer.cancel();
+    this.stopSleep?.();
+    if (this.ticket !== undefined) unpark(this.ticket);
+    this.dropWhenIdle();
+  }
+
+  private dropWhenIdle(): void {
+    for (const attempt of this.attempts.values()) if (attempt.isOpen) return;
+    native.callDrop(this.handle);
+  }
+}
+
+const ATTEMPT = 2;
+
+function timerKey(reason: number, attempt: number): number {
+  return attempt * 8 + reason;
+}
+
+/** What performs each output, by its code. */
+const PERFORM: ReadonlyArray<(run: Run, a: number, b: number, c: number, d: number) => void> = [
+  (run, attempt, deadlineMs, latencyMs, fault) => run.start(attempt, deadlineMs, latencyMs, fault),
+  (run, attempt) => run.cut(attempt),
+  (run, reason, ms) => run.sleep(reason, ms),
+  (run, reason, attempt, ms) => run.arm(reason, attempt, ms),
+  (run, ticket) => run.park(ticket),
+  (_, ticket) => wake(ticket),
+  (run, how, attempt, code, retryAfterMs) => run.willFail(how, attempt, code, retryAfterMs),
+  (run) => run.letter(),
+  (run, step) => run.fallback(step),
+  (run, what, number) => run.over(what, number),
+];
+
+function hasEvents(ops: number[]): boolean {
+  for (let at = 0; at < ops.length; at += STRIDE) if (ops[at] === EVENT) return true;
+  return false;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+function keyFrom(core: Core, work: Work): string | undefined {
+  const make = core.part('dead_letter')?.idempotencyKey;
+  return make === undefined ? undefined : String(make.apply(work.self, [...work.args]));
+}
+
+/** An error of the user's own: a class is constructed, a function called like the callee. */
+function makeFault(fault: unknown, self: unknown, args: readonly unknown[]): unknown {
+  if (typeof fault !== 'function') return undefined;
+  const isClass = fault.prototype instanceof Error || fault === Error || /^class\b/.test(Function.prototype.toString.call(fault));
+  return isClass ? new (fault as new (message: string) => unknown)('injected by chaos') : fault.apply(self, [...args]);
+}
+
+/** The value of a fallback: the code's own object, unless a policy file says otherwise. */
+function valueInForce(core: Core): unknown {
+  const part = core.part('fallback');
+  const inForce = core.info.parts['fallback']?.['value'];
+  return part !== undefined && JSON.stringify(inForce) === JSON.stringify(part.data['value'] ?? null) ? part.value : inForce;
+}
+
+/** A failed fallback leaves the original error in charge; its own is attached where there is room. */
+function attach(error: unknown, failed: unknown): void {
+  if (error instanceof Error && error.cause === undefined && Object.isExtensible(error) && failed !== error) {
+    Object.defineProperty(error, 'cause', { value: failed, writable: true, configurable: true });
+  }
+}

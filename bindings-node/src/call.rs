@@ -1,0 +1,117 @@
+//! Calls: inputs in, one flat array of numbers out. Each output is its code and exactly four numbers.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use napi::bindgen_prelude::Result;
+use napi_derive::napi;
+use parking_lot::Mutex;
+use seawall_runtime::{Call, Ended, Op};
+
+use crate::error::config;
+use crate::policy::policy;
+use crate::slab::Slab;
+
+static CALLS: Slab<Mutex<Call>> = Slab::new("call");
+
+thread_local! {
+    /// Records of the latest input's events; TypeScript fetches them before it makes another.
+    static RECORDS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Time as JavaScript tells it, in milliseconds, for the engine.
+pub(crate) fn nanoseconds(ms: f64) -> u64 {
+    // Saturates, and takes what is no number for 0.
+    (ms * 1e6).round() as u64
+}
+
+fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>> {
+    let call = CALLS.get(handle)?;
+    let ops = act(&mut call.lock());
+    let mut flat = Vec::with_capacity(ops.len() * 5);
+    RECORDS.with_borrow_mut(|records| {
+        records.clear();
+        for op in ops {
+            flat.push(i64::from(op.code));
+            flat.extend(op.args);
+            records.extend(op.record);
+        }
+    });
+    Ok(flat)
+}
+
+/// A call that has not begun.
+#[napi]
+pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags: u32, deadline_ms: f64, redrives: u32, now: f64) -> Result<u32> {
+    let policy = policy(handle)?;
+    let call = Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives, nanoseconds(now)).map_err(config)?;
+    Ok(CALLS.put(Arc::new(Mutex::new(call))))
+}
+
+/// Gives the handle back.
+#[napi]
+pub fn call_drop(call: u32) {
+    CALLS.drop_handle(call);
+}
+
+/// Begins.
+#[napi]
+pub fn start(call: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.start(nanoseconds(now)))
+}
+
+/// The callee of an attempt ended.
+#[napi]
+#[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
+pub fn ended(call: u32, attempt: u32, kind: u32, bits: u32, status: u32, retry_after_ms: f64, error_type: String, now: f64) -> Result<Vec<i64>> {
+    let ended = Ended { attempt, kind, bits, status, retry_after_ms: retry_after_ms as i64, error_type: &error_type };
+    input(call, |call| call.ended(nanoseconds(now), ended))
+}
+
+/// A sleep is over or an armed timer fired.
+#[napi]
+pub fn timer(call: u32, reason: u32, attempt: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.timer(nanoseconds(now), reason, attempt))
+}
+
+/// A wake arrived for the parked ticket.
+#[napi]
+pub fn granted(call: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.granted(nanoseconds(now)))
+}
+
+/// The caller gave up.
+#[napi]
+pub fn cancelled(call: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.cancelled(nanoseconds(now)))
+}
+
+/// Which of `on` and `ignore` match the error that will surface.
+#[napi]
+pub fn classified(call: u32, bits: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.classified(nanoseconds(now), bits))
+}
+
+/// The dead letter was written, or was not.
+#[napi]
+pub fn letter_ended(call: u32, ok: bool, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.letter_ended(nanoseconds(now), ok))
+}
+
+/// A fallback step failed (0), returned (1) or was cancelled (2).
+#[napi]
+pub fn fallback_ended(call: u32, ok: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.fallback_ended(nanoseconds(now), u8::try_from(ok).unwrap_or(0)))
+}
+
+/// The records of the latest input's events, as JSON texts in order.
+#[napi]
+pub fn take_events() -> Vec<String> {
+    RECORDS.take()
+}
+
+/// The call so far, as JSON.
+#[napi]
+pub fn call_report(call: u32) -> Result<String> {
+    Ok(CALLS.get(call)?.lock().report())
+}

@@ -1,0 +1,9 @@
+//! The native module of the Node package: free functions over integer handles.
+//!
+//! Glue and nothing else. Decisions are made in `seawall-runtime`, letters are kept by `seawall-dlq`; what happens in between is TypeScript's.
+
+mod call;
+mod error;
+mod policy;
+mod queue;
+mod slab;

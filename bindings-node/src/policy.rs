@@ -1,0 +1,154 @@
+//! Policies, their breakers, and what belongs to the process: ids, events, chaos, metrics, virtual time.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::Result;
+use napi_derive::napi;
+use seawall_runtime::Policy;
+
+use crate::call::nanoseconds;
+use crate::error::config;
+use crate::slab::Slab;
+
+static POLICIES: Slab<Policy> = Slab::new("policy");
+
+pub(crate) fn policy(handle: u32) -> Result<Arc<Policy>> {
+    POLICIES.get(handle)
+}
+
+/// Validates a spec.
+#[napi]
+pub fn check(spec: String) -> Result<()> {
+    seawall_runtime::check(&spec).map_err(config)
+}
+
+/// The policy of a spec; one name gives one policy.
+#[napi]
+pub fn resolve(spec: String) -> Result<u32> {
+    seawall_runtime::resolve(&spec).map(|policy| POLICIES.put(policy)).map_err(config)
+}
+
+/// Gives a handle back.
+#[napi]
+pub fn policy_drop(handle: u32) {
+    POLICIES.drop_handle(handle);
+}
+
+/// Labels an unnamed policy; the first label stays.
+#[napi]
+pub fn policy_label(handle: u32, label: String) -> Result<()> {
+    policy(handle).map(|policy| policy.set_label(&label))
+}
+
+/// What a driver needs to know, as JSON.
+#[napi]
+pub fn policy_info(handle: u32) -> Result<String> {
+    policy(handle).map(|policy| policy.info())
+}
+
+/// Loads a policy file; gives the event's record.
+#[napi]
+pub fn load(path: String, env: Option<String>) -> Result<String> {
+    seawall_runtime::load(&path, env.as_deref()).map_err(config)
+}
+
+/// The breaker's judged state.
+#[napi]
+pub fn breaker_state(handle: u32, key: Option<String>, now: f64) -> Result<&'static str> {
+    policy(handle)?.breaker_state(key.as_deref(), nanoseconds(now)).map_err(config)
+}
+
+/// Total, failures, slow, consecutive failures, rejected.
+#[napi]
+pub fn breaker_counts(handle: u32, key: Option<String>, now: f64) -> Result<Vec<i64>> {
+    let counts = policy(handle)?.breaker_counts(key.as_deref(), nanoseconds(now)).map_err(config)?;
+    Ok(counts.iter().map(|count| i64::try_from(*count).unwrap_or(i64::MAX)).collect())
+}
+
+fn milliseconds(ms: Option<f64>) -> Option<u64> {
+    ms.map(|ms| ms as u64)
+}
+
+/// Holds the circuit open; gives the events' records.
+#[napi]
+pub fn breaker_isolate(handle: u32, key: Option<String>, reason: String, author: Option<String>, expires_in_ms: Option<f64>, now: f64) -> Result<Vec<String>> {
+    policy(handle)?.breaker_isolate(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+}
+
+/// Lets every call through; gives the events' records.
+#[napi]
+pub fn breaker_disable(handle: u32, key: Option<String>, reason: String, author: Option<String>, expires_in_ms: Option<f64>, now: f64) -> Result<Vec<String>> {
+    policy(handle)?.breaker_disable(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+}
+
+/// Closes the circuit and forgets its history; gives the events' records.
+#[napi]
+pub fn breaker_reset(handle: u32, key: Option<String>, now: f64) -> Result<Vec<String>> {
+    policy(handle)?.breaker_reset(key.as_deref(), nanoseconds(now)).map_err(config)
+}
+
+/// Prometheus text.
+#[napi]
+pub fn metrics() -> String {
+    seawall_runtime::metrics()
+}
+
+/// The same as JSON.
+#[napi]
+pub fn snapshot() -> String {
+    seawall_runtime::snapshot()
+}
+
+/// A new correlation id.
+#[napi]
+pub fn mint_id() -> String {
+    seawall_runtime::ids::mint()
+}
+
+/// The id, if it is 1 to 128 safe characters.
+#[napi]
+pub fn clean_id(text: String) -> Option<String> {
+    seawall_runtime::ids::clean(&text).map(str::to_owned)
+}
+
+/// The log line of an event's record.
+#[napi]
+pub fn event_line(record: String) -> String {
+    seawall_runtime::events::line(&record)
+}
+
+/// Whether chaos may fire.
+#[napi]
+pub fn armed() -> bool {
+    seawall_runtime::chaos::armed()
+}
+
+/// Arms or disarms chaos, for tests.
+#[napi]
+pub fn arm(on: bool) {
+    seawall_runtime::chaos::arm(on);
+}
+
+/// Forgets every state and name, for tests. Policies without a seed of their own draw from `seed` afterwards.
+#[napi]
+pub fn reset_all(seed: Option<f64>) {
+    seawall_runtime::reset_all(seed.map(|seed| seed as u64));
+}
+
+/// Virtual time for what reads the runtime's own clock: gauges, and the end of an experiment. Calls are told the time.
+#[napi]
+pub fn clock_virtual(ms: f64) {
+    seawall_runtime::clock::set_virtual(ms as u64);
+}
+
+/// Moves virtual time on.
+#[napi]
+pub fn clock_advance(ms: f64) {
+    seawall_runtime::clock::advance(ms as u64);
+}
+
+/// Back to the monotonic clock.
+#[napi]
+pub fn clock_real() {
+    seawall_runtime::clock::set_real();
+}

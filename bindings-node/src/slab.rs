@@ -1,0 +1,63 @@
+//! Objects behind integer handles. A handle that is reused carries another generation, so a stale one finds nothing.
+
+use std::sync::Arc;
+
+use napi::bindgen_prelude::{Error, Result};
+use parking_lot::RwLock;
+
+/// Bits of a handle that count how often its place was used; 31 bits in all stay small integers in JavaScript.
+const GENERATION_BITS: u32 = 7;
+const GENERATIONS: u32 = 1 << GENERATION_BITS;
+
+struct Place<T> {
+    generation: u32,
+    object: Option<Arc<T>>,
+}
+
+struct Places<T> {
+    all: Vec<Place<T>>,
+    free: Vec<u32>,
+}
+
+/// A slab of shared objects.
+pub(crate) struct Slab<T> {
+    places: RwLock<Places<T>>,
+    what: &'static str,
+}
+
+impl<T> Slab<T> {
+    pub(crate) const fn new(what: &'static str) -> Self {
+        Self { places: RwLock::new(Places { all: Vec::new(), free: Vec::new() }), what }
+    }
+
+    pub(crate) fn put(&self, object: Arc<T>) -> u32 {
+        let mut places = self.places.write();
+        let index = places.free.pop().unwrap_or_else(|| {
+            places.all.push(Place { generation: 0, object: None });
+            u32::try_from(places.all.len() - 1).unwrap_or(u32::MAX >> GENERATION_BITS)
+        });
+        let place = &mut places.all[index as usize];
+        place.generation = (place.generation + 1) % GENERATIONS;
+        place.object = Some(object);
+        index << GENERATION_BITS | place.generation
+    }
+
+    pub(crate) fn get(&self, handle: u32) -> Result<Arc<T>> {
+        let places = self.places.read();
+        let place = places.all.get((handle >> GENERATION_BITS) as usize).filter(|place| place.generation == handle % GENERATIONS);
+        place.and_then(|place| place.object.clone()).ok_or_else(|| Error::from_reason(format!("there is no {} {handle}", self.what)))
+    }
+
+    pub(crate) fn drop_handle(&self, handle: u32) {
+        let index = handle >> GENERATION_BITS;
+        let mut places = self.places.write();
+        let Some(place) = places.all.get_mut(index as usize).filter(|place| place.generation == handle % GENERATIONS) else { return };
+        let object = place.object.take();
+        if object.is_some() {
+            places.free.push(index);
+        }
+        drop(places);
+        // Outside the lock: the last owner may run a destructor that takes others.
+        drop(object);
+    }
+}

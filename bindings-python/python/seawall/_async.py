@@ -1,0 +1,300 @@
+"""The driver for async functions on asyncio: a loop that performs outputs and reports inputs, in the caller's own task.
+
+A timer that cuts an attempt cancels the task and takes that cancellation back once the callee has cleaned up. A cancellation
+of the caller's is never swallowed: where both came, the caller's wins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from seawall import _asyncness, _call, _clock, _context, _letters, _offload
+from seawall._call import Op, Session, View, tickets
+from seawall._plan import Written
+
+# How our own cancellation is told from the caller's before Python 3.11.
+_CUT = "seawall: a limit passed"
+
+
+async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Calls a function under a policy, in the running task."""
+    return await _Driver(Session(written, view, fn, args, kwargs, is_sync=False)).run()
+
+
+async def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
+    """One wait of ours, through the host's own sleep."""
+    if virtual is None:
+        await asyncio.sleep(ms / 1000)
+        return
+    if virtual.asked_to_wait(ms):
+        await asyncio.sleep(0)
+        return
+    loop = asyncio.get_running_loop()
+    due: asyncio.Future[None] = loop.create_future()
+    virtual.arm(ms, lambda: _soon(loop, lambda: due.done() or due.set_result(None)))
+    await due
+
+
+def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:
+        # The loop is closed, and whoever waited on it is gone.
+        return
+
+
+class _Driver:
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.native = session.native
+        self.loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("a guarded async function must be awaited in a task")
+        self.task: asyncio.Task[Any] = task
+        # Outputs of inputs that came while the task was waiting.
+        self.pending: list[Op] = []
+        self.is_cut = False
+        self.can_cut = False
+        self.parked: asyncio.Future[None] | None = None
+        self.timers: dict[tuple[int, int], asyncio.TimerHandle | int] = {}
+
+    async def run(self) -> Any:
+        try:
+            ops = self.native.start()
+            while True:
+                action, finish = self.perform(ops)
+                if finish is not None:
+                    break
+                ops = await self.interruptible(action or self.wait)
+                if self.pending:
+                    # What a timer caused came before what the interrupted wait reports.
+                    ops, self.pending = [*self.pending, *ops], []
+        finally:
+            self.close()
+        return self.session.finish(finish[1], finish[2])
+
+    def perform(self, ops: list[Op]) -> tuple[Callable[[], Awaitable[list[Op]]] | None, Op | None]:
+        """Performs what needs no waiting. Gives the one thing to be done next, and the finish."""
+        action: Callable[[], Awaitable[list[Op]]] | None = None
+        finish: Op | None = None
+        for op in ops:
+            code = op[0]
+            if code == _call.START:
+                action = self.attempting(op)
+            elif code == _call.CANCEL:
+                self.disarm(_call.ATTEMPT_LIMIT, op[1])
+            elif code == _call.SLEEP:
+                action = self.sleeping(op[1], op[2])
+            elif code == _call.TIMER:
+                self.arm(op[1], op[2], op[3])
+            elif code == _call.PARK:
+                self.park(op[1])
+            elif code == _call.WAKE:
+                tickets.wake(op[1])
+            elif code == _call.FAILED:
+                self.session.failed(op[1], op[2], op[3], op[4])
+                action = self.classifying
+            elif code == _call.LETTER:
+                action = self.write_letter
+            elif code == _call.FALLBACK:
+                action = self.falling_back(op[1])
+            elif code == _call.FINISH:
+                finish = op
+            else:
+                self.session.event(op[1])
+        return action, finish
+
+    async def interruptible(self, action: Callable[[], Awaitable[list[Op]]]) -> list[Op]:
+        """Does it. A cancellation that is not our own is the caller giving up."""
+        try:
+            return await action()
+        except Exception:
+            raise
+        except BaseException as stop:
+            if self.take_back(stop):
+                return []
+            self.session.cancellation = stop
+            # The caller gave up: what a timer decided meanwhile no longer matters, but its outputs free what was held.
+            return self.native.cancelled()
+        finally:
+            self.can_cut = False
+
+    # Cutting.
+
+    def timer_fired(self, reason: int, attempt: int) -> None:
+        """In the loop, between two steps of the task."""
+        self.timers.pop((reason, attempt), None)
+        self.came(self.native.timer(reason, attempt))
+
+    def came(self, ops: list[Op]) -> None:
+        """Outputs came while the task waits: performed by it, unless they only arm the timer again."""
+        if all(op[0] in (_call.TIMER, _call.PARK) for op in ops):
+            self.perform(ops)
+            return
+        self.pending.extend(ops)
+        if self.parked is not None:
+            if not self.parked.done():
+                self.parked.set_result(None)
+        elif self.can_cut and not self.is_cut:
+            self.is_cut = True
+            self.task.cancel(_CUT)
+
+    def take_back(self, stop: BaseException) -> bool:
+        """Whether a cancellation was ours and nobody else's; then it is taken back."""
+        if not self.is_cut or not isinstance(stop, asyncio.CancelledError):
+            return False
+        return self.uncancel(stop)
+
+    def uncancel(self, stop: BaseException | None) -> bool:
+        self.is_cut = False
+        if sys.version_info >= (3, 11):
+            return self.task.uncancel() == 0
+        return stop is None or stop.args == (_CUT,)
+
+    # Attempts.
+
+    def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]]:
+        _, attempt, deadline_ms, latency_ms, fault = op
+        session = self.session
+        session.attempt = attempt
+        if session.is_spared:
+            latency_ms, fault = 0, -1
+        here = session.attempt_context(attempt, deadline_ms)
+
+        async def act() -> list[Op]:
+            is_value, outcome = await self.call(here, latency_ms, fault)
+            self.disarm(_call.ATTEMPT_LIMIT, attempt)
+            before, self.pending = self.pending, []
+            return [*before, *session.ended(attempt, is_value, outcome)]
+
+        return act
+
+    async def call(self, here: _context.Current, latency_ms: int, fault: int) -> tuple[bool, Any]:
+        """The attempt itself, with whatever chaos adds. Gives its end, be it after a cut."""
+        session = self.session
+        self.can_cut = True
+        try:
+            if latency_ms:
+                await sleep(session.virtual, latency_ms)
+            if fault >= 0:
+                raise session.fault(fault)
+            with _context.attempt_context(here):
+                value = session.fn(*session.args, **session.kwargs)
+                if _asyncness.is_awaitable(value):
+                    value = await value
+            outcome: tuple[bool, Any] = (True, value)
+        except BaseException as error:
+            outcome = (False, error)
+        finally:
+            self.can_cut = False
+        if self.is_cut:
+            cancelled = outcome[1] if isinstance(outcome[1], asyncio.CancelledError) else None
+            if not self.uncancel(cancelled):
+                # The caller cancelled as well. Its own cancellation goes out, once the engine has been told.
+                stop = cancelled or asyncio.CancelledError()
+                session.cancellation = stop
+                self.pending.extend(self.native.cancelled())
+        return outcome
+
+    # Waiting.
+
+    def sleeping(self, reason: int, ms: int) -> Callable[[], Awaitable[list[Op]]]:
+        async def act() -> list[Op]:
+            self.can_cut = True
+            await sleep(self.session.virtual, ms)
+            self.can_cut = False
+            return self.native.timer(reason, 0)
+
+        return act
+
+    async def wait(self) -> list[Op]:
+        """Waits until a wake or a timer has something to say."""
+        if not self.pending:
+            self.parked = self.loop.create_future()
+            try:
+                await self.parked
+            finally:
+                self.parked = None
+        return []
+
+    def arm(self, reason: int, attempt: int, ms: int) -> None:
+        def fire() -> None:
+            self.timer_fired(reason, attempt)
+
+        virtual = self.session.virtual
+        if virtual is None:
+            self.timers[reason, attempt] = self.loop.call_later(ms / 1000, fire)
+        else:
+            self.timers[reason, attempt] = virtual.arm(ms, lambda: _soon(self.loop, lambda: self.fire_if_armed(reason, attempt)))
+
+    def fire_if_armed(self, reason: int, attempt: int) -> None:
+        if (reason, attempt) in self.timers:
+            self.timer_fired(reason, attempt)
+
+    def disarm(self, reason: int, attempt: int) -> None:
+        handle = self.timers.pop((reason, attempt), None)
+        if isinstance(handle, int):
+            if self.session.virtual is not None:
+                self.session.virtual.disarm(handle)
+        elif handle is not None:
+            handle.cancel()
+
+    def park(self, ticket: int) -> None:
+        self.session.ticket = ticket
+        tickets.park(ticket, lambda: _soon(self.loop, self.granted))
+
+    def granted(self) -> None:
+        if self.session.ticket is not None:
+            ops = self.native.granted()
+            if not any(op[0] == _call.PARK for op in ops):
+                self.session.ticket = None
+                self.disarm(_call.QUEUE, 0)
+            self.came(ops)
+
+    # The end.
+
+    async def classifying(self) -> list[Op]:
+        return self.session.classified()
+
+    async def write_letter(self) -> list[Op]:
+        """Writes the letter off the loop, shielded from cancellation."""
+        session = self.session
+        written = _offload.start(self.loop, lambda: _letters.record(session), session.virtual)
+        while not written.done():
+            try:
+                await asyncio.shield(written)
+            except asyncio.CancelledError as stop:
+                session.cancellation = stop
+                self.native.cancelled()
+        return self.native.letter_ended(written.result())
+
+    def falling_back(self, step: int) -> Callable[[], Awaitable[list[Op]]]:
+        async def act() -> list[Op]:
+            session = self.session
+            is_function, what = session.plan.code["fallback"]["steps"][step]
+            try:
+                value = what
+                if is_function:
+                    with _context.attempt_context(session.fallback_context()):
+                        value = what(*session.args, **session.kwargs)
+                        if _asyncness.is_awaitable(value):
+                            value = await value
+                session.fallbacks[step] = value
+            except Exception as error:
+                session.fallback_error = error
+                return self.native.fallback_ended(0)
+            except BaseException as stop:
+                session.cancellation = stop
+                return self.native.fallback_ended(2)
+            return self.native.fallback_ended(1)
+
+        return act
+
+    def close(self) -> None:
+        """Nothing may fire after the end."""
+        for reason, attempt in list(self.timers):
+            self.disarm(reason, attempt)

@@ -1,0 +1,175 @@
+"""Writing the dead letter of a call that failed for good."""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+import traceback
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from seawall import _argument, _classify, _context, _encode, _events, _native
+from seawall._errors import from_native
+from seawall._plan import label_of
+
+if TYPE_CHECKING:
+    from seawall._call import Session
+
+CALL = "application/vnd.seawall.call+json"
+# What the record keeps of a chain of causes, and of a stack.
+_CAUSES, _FRAMES = 5, 32
+
+_log = logging.getLogger("seawall")
+_queues: dict[tuple[str, str | None], _native.Queue] = {}
+_queues_lock = threading.Lock()
+
+
+def open_queue(name: str, store: str | None) -> _native.Queue:
+    """The queue of a name in a store; opened once per process. Raises `StoreError` or `ConfigError`."""
+    with _queues_lock:
+        found = _queues.get((name, store))
+        if found is None:
+            try:
+                found = _queues[name, store] = _native.Queue(name, store)
+            except _native.NativeError as error:
+                raise from_native(error) from None
+        return found
+
+
+def forget_queues() -> None:
+    """Closes what was opened, for tests."""
+    with _queues_lock:
+        _queues.clear()
+
+
+def record(session: Session) -> bool:
+    """Records the failed call. Whether it is on record; never raises, for a lost letter must not hide the call's own error."""
+    options = session.plan.parts.get("dead_letter") or {}
+    queue = str(options.get("queue") or session.plan.label or "default")
+    try:
+        letter, is_redrivable = _letter(session, options)
+        store = options.get("store")
+        session.letter_id = open_queue(queue, store).put(json.dumps(letter))
+    except Exception as error:
+        kind = type(from_native(error) if isinstance(error, _native.NativeError) else error).__name__
+        _log.debug("a letter could not be written", exc_info=True)
+        _tell(session, "dlq.lost", queue=queue, error_type=kind)
+        return False
+    kind = type(session.error).__name__
+    _tell(session, "dlq.written", queue=queue, letter_id=session.letter_id, attempts=len(letter["attempts"]), error_type=kind)
+    if not is_redrivable:
+        _tell(session, "dlq.unredrivable", queue=queue, letter_id=session.letter_id)
+    return True
+
+
+def _tell(session: Session, event: Any, **fields: Any) -> None:
+    _events.emit_own(event, session.plan.label, session.key, session.correlation_id, **fields)
+
+
+def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    code = session.plan.code.get("dead_letter", {})
+    content_type, payload, is_redrivable = _payload(session, code.get("capture"))
+    report = session.report()
+    letter: dict[str, Any] = {
+        "payload": payload,
+        "content_type": content_type,
+        "redrivable": is_redrivable,
+        "error": describe(session.error),
+        "attempts": _attempts(report),
+        "idempotency_key": session.idempotency_key,
+        "correlation_id": session.correlation_id,
+        "key": session.key,
+        "policy": session.plan.label or None,
+        "operation": label_of(session.fn),
+        "language": "python",
+        "write_timeout": _write_timeout(options),
+        "id": _context.redriven_id(),
+    }
+    redact = code.get("redact")
+    if callable(redact):
+        letter = redact(letter)
+    elif redact is not None:
+        letter["redact"] = list(redact)
+    return {name: value for name, value in letter.items() if value is not None or name == "payload"}, is_redrivable
+
+
+def _payload(session: Session, capture: object) -> tuple[str, Any, bool]:
+    try:
+        if capture is not None:
+            taken = _argument.read(capture, session.fn, session.args, session.kwargs, "dead_letter.capture")
+            return "application/json", _encode.encode(taken), True
+        return CALL, _encode.arguments(session.fn, session.args, session.kwargs), True
+    except Exception:
+        # The failure is on record all the same, with what can be said of the arguments.
+        _log.debug("arguments could not be encoded", exc_info=True)
+        return "application/json", {"not_encoded": [type(value).__name__ for value in session.args]}, False
+
+
+def _write_timeout(options: dict[str, Any]) -> str | None:
+    value = options.get("write_timeout")
+    if isinstance(value, (int, float)):
+        return f"{round(value * 1000)}ms"
+    return str(value) if value is not None else "250ms"
+
+
+_OUTCOMES = {"failure": "exception", "ignored": "exception"}
+
+
+def _attempts(report: dict[str, Any]) -> list[dict[str, Any]]:
+    now = datetime.now(timezone.utc).timestamp() * 1000
+    rows = report["attempts"]
+    length = max((row["started_ms"] + (row.get("duration_ms") or 0) for row in rows), default=0)
+    found = []
+    for row in rows:
+        attempt = {
+            "number": row["number"],
+            "time": round(now - length + row["started_ms"]),
+            "outcome": _OUTCOMES.get(row["outcome"], row["outcome"]),
+            "duration_ms": row.get("duration_ms"),
+            "error_type": row.get("error_type"),
+            "delay_ms": row.get("delay_ms"),
+        }
+        found.append({name: value for name, value in attempt.items() if value is not None})
+    return found
+
+
+def describe(error: BaseException | None) -> dict[str, Any] | None:
+    """An error as a plain record: type, message, code, stack, causes, and the frames that decide its group."""
+    if error is None:
+        return None
+    causes, cause = [], _cause(error)
+    while cause is not None and len(causes) < _CAUSES:
+        causes.append(_brief(cause))
+        cause = _cause(cause)
+    found = {**_brief(error), "causes": causes, "frames": _frames(error), "stack": _stack(error)}
+    if _classify.was_injected(error):
+        found["injected"] = True
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _cause(error: BaseException) -> BaseException | None:
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _brief(error: BaseException) -> dict[str, Any]:
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return {"type": type(error).__name__, "message": message, "code": _classify.code_of(error)}
+
+
+def _frames(error: BaseException) -> list[dict[str, Any]]:
+    walked = list(traceback.walk_tb(error.__traceback__))[::-1]
+    frames = [(frame.f_globals.get("__name__", ""), frame.f_code.co_name) for frame, _ in walked]
+    return [
+        {"module": module, "function": function} for module, function in frames if not module.startswith("seawall.")
+    ][:_FRAMES]
+
+
+def _stack(error: BaseException) -> str | None:
+    try:
+        return "".join(traceback.format_tb(error.__traceback__)) or None
+    except Exception:
+        return None

@@ -1,0 +1,240 @@
+//! Redrive: letters delivered again, at least once.
+//!
+//! The caller owns the loop, the waits and the deliveries; this side owns the order, the spacing, the leases and the report.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::failure::Failure;
+use crate::options::Options;
+use crate::redact::Rules;
+use crate::store::{Claim, ClaimRequest, Nack, Outcome, Page, Token};
+use crate::{DlqError, Query, Queue, State, view};
+
+/// How long to wait when all that is left is in somebody's hands.
+const PENDING_WAIT_MS: u64 = 10;
+
+#[derive(Clone, Default, Serialize)]
+struct Report {
+    ok: u64,
+    failed: u64,
+    skipped: u64,
+    remaining: u64,
+    /// `"failures"` or `"limit"` if that ended it while letters remained.
+    stopped: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<Vec<Value>>,
+}
+
+struct Held {
+    token: Token,
+    redrives: u32,
+}
+
+#[derive(Default)]
+struct Run {
+    report: Report,
+    issued: u64,
+    exhausted: bool,
+    held: HashMap<u64, Held>,
+    /// The last step, repeated to whoever still asks.
+    done: Option<String>,
+}
+
+/// One redrive of a queue. Its upper bound is fixed when it is made: letters that are written, or fail again, afterwards are
+/// not delivered by it. All methods may be called from several threads at once.
+pub struct Redrive {
+    queue: Queue,
+    options: Options,
+    query: Query,
+    run: Mutex<Run>,
+    pace: Mutex<Option<crate::pace::Pace>>,
+}
+
+impl Redrive {
+    /// Plans a redrive. Options, as a JSON object: `limit` (100; null: all), `rate` (such as `"10/s"`; null: none),
+    /// `stop_after_failures` (10; null: never), `max_redrives` (3; null: never park), `dry_run`, `filter` (as everywhere; only
+    /// ready letters, unless it asks for `state: "parked"` or an id), `lease` (`"60s"`). `now_ms` is on any clock that the
+    /// caller likes, the same in all calls; only the rate looks at it. Leases run on the wall clock.
+    ///
+    /// # Errors
+    /// `config.invalid` for bad options, `store.failed`.
+    pub fn new(queue: &Queue, options_json: &str, now_ms: u64) -> Result<Self, DlqError> {
+        let _ = now_ms;
+        let options = Options::parse(options_json)?;
+        let mut query = queue.query("filter", &options.filter)?;
+        query.default_states(&[State::Ready], &[State::Ready, State::Parked]);
+        query.states.retain(|state| matches!(state, State::Ready | State::Parked));
+        if query.states.is_empty() {
+            return Err(DlqError::invalid("filter.state: only ready and parked letters can be redriven"));
+        }
+        query.bound = Some(queue.store().mark(queue.name())?);
+        query.actionable = Some(true);
+        let unfit = Query { actionable: Some(false), ..query.clone() };
+        let skipped = queue.store().count(&unfit, queue.now())?;
+        let run = Run { report: Report { skipped, ..Report::default() }, ..Run::default() };
+        let pace = Mutex::new(options.pace);
+        Ok(Self { queue: queue.clone(), options, query, run: Mutex::new(run), pace })
+    }
+
+    /// What to do now, as JSON: `{"deliver": letter, "token": n}` (deliver it, then answer with [`delivered`](Self::delivered)),
+    /// `{"wait_ms": n}` (ask again after that; with `"pending": m` everything left is being delivered, so that the end of one
+    /// of those is the better time), or `{"done": {ok, failed, skipped, remaining, stopped}}`, to which a dry run adds `groups`.
+    /// Skipped are letters that cannot be redriven and deliveries whose lease was lost; remaining are those not tried.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`; the redrive may be asked again.
+    pub fn next(&self, now_ms: u64) -> Result<String, DlqError> {
+        let mut run = self.run.lock();
+        if let Some(done) = &run.done {
+            return Ok(done.clone());
+        }
+        while !self.over(&mut run) {
+            let wait = self.pace.lock().as_ref().map_or(0, |pace| pace.wait_ms(now_ms));
+            if wait > 0 {
+                // Nobody should wait for a letter that is not there.
+                if self.queue.store().peek(&self.query, &Page { limit: 1, after: None }, self.queue.now())?.is_empty() {
+                    run.exhausted = true;
+                    continue;
+                }
+                return Ok(json!({ "wait_ms": wait }).to_string());
+            }
+            let Some(claim) = self.claim()? else {
+                run.exhausted = true;
+                continue;
+            };
+            if let Some(step) = self.deliver(&mut run, claim, now_ms)? {
+                return Ok(step);
+            }
+        }
+        if !run.held.is_empty() {
+            return Ok(json!({ "wait_ms": PENDING_WAIT_MS, "pending": run.held.len() }).to_string());
+        }
+        self.finish(&mut run)
+    }
+
+    /// Whether nothing more will be delivered, and why.
+    fn over(&self, run: &mut Run) -> bool {
+        if self.options.stop_after_failures.is_some_and(|most| run.report.failed >= most) {
+            run.report.stopped = Some("failures");
+        } else if self.options.limit.is_some_and(|most| run.issued >= most) {
+            run.report.stopped = Some("limit");
+        }
+        run.exhausted || run.report.stopped.is_some() || self.options.dry_run
+    }
+
+    fn claim(&self) -> Result<Option<Claim>, DlqError> {
+        let request = ClaimRequest {
+            query: self.query.clone(),
+            owner: std::process::id().to_string(),
+            lease_ms: self.options.lease_ms,
+            limit: 1,
+            max_redrives: self.options.max_redrives,
+        };
+        Ok(self.queue.store().claim(&request, self.queue.now())?.pop())
+    }
+
+    fn deliver(&self, run: &mut Run, claim: Claim, now_ms: u64) -> Result<Option<String>, DlqError> {
+        let token = claim.token;
+        let text = claim.record.and_then(|record| view::letter(&record).map(|text| (text, record.redrives.count)));
+        let Ok((letter, redrives)) = text else {
+            // Unreadable: out of the way of the others, but not gone.
+            self.queue.store().nack(&[Nack { token, error: None, park: true, uncounted: true }], self.queue.now())?;
+            run.report.skipped += 1;
+            return Ok(None);
+        };
+        run.issued += 1;
+        if let Some(pace) = self.pace.lock().as_mut() {
+            pace.begin(now_ms);
+        }
+        let number = run.issued;
+        run.held.insert(number, Held { token, redrives });
+        Ok(Some(format!(r#"{{"deliver":{letter},"token":{number}}}"#)))
+    }
+
+    fn finish(&self, run: &mut Run) -> Result<String, DlqError> {
+        let now = self.queue.now();
+        run.report.remaining = self.queue.store().count(&self.query, now)?;
+        if run.report.remaining == 0 {
+            run.report.stopped = None;
+        }
+        if self.options.dry_run {
+            run.report.groups = Some(self.queue.store().groups(&self.query, now)?.iter().map(view::group).collect());
+        }
+        #[derive(Serialize)]
+        struct Done<'a> {
+            done: &'a Report,
+        }
+        let done = serde_json::to_string(&Done { done: &run.report }).map_err(|why| DlqError::failed(format!("report: {why}")))?;
+        run.done = Some(done.clone());
+        Ok(done)
+    }
+
+    /// Answers for one delivery. A good one is archived as recovered; a bad one goes back with its error and attempt added, or is
+    /// parked once it has been redriven `max_redrives` times. `error_json` is an error as in [`Queue::put`]; without one, the
+    /// letter keeps the error it has. Gives false, and counts the letter as skipped, if its lease was lost meanwhile; an unknown
+    /// token, or one already answered, gives false and counts nothing.
+    ///
+    /// # Errors
+    /// `config.invalid` for a malformed error, `store.busy`, `store.failed`; the token may be answered again.
+    pub fn delivered(&self, token: u64, ok: bool, error_json: Option<&str>, now_ms: u64) -> Result<bool, DlqError> {
+        let _ = now_ms;
+        let mut run = self.run.lock();
+        let Some(held) = run.held.get(&token) else { return Ok(false) };
+        let now = self.queue.now();
+        let kept = if ok {
+            self.queue.store().ack(std::slice::from_ref(&held.token), Outcome::Archive, now)?
+        } else {
+            let park = self.options.max_redrives.is_some_and(|most| held.redrives >= most);
+            let error = error_json.map(failure).transpose()?;
+            self.queue.store().nack(&[Nack { token: held.token.clone(), error, park, uncounted: false }], now)?
+        };
+        run.held.remove(&token);
+        let kept = kept == [true];
+        match (kept, ok) {
+            (true, true) => run.report.ok += 1,
+            (true, false) => run.report.failed += 1,
+            (false, _) => run.report.skipped += 1,
+        }
+        Ok(kept)
+    }
+
+    /// Gives a letter back that was not delivered after all, because its deliverer was cancelled: it is ready again at once, and
+    /// neither an attempt nor a redrive is counted.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`.
+    pub fn released(&self, token: u64) -> Result<bool, DlqError> {
+        let mut run = self.run.lock();
+        let Some(held) = run.held.get(&token) else { return Ok(false) };
+        let nack = Nack { token: held.token.clone(), error: None, park: false, uncounted: true };
+        let kept = self.queue.store().nack(&[nack], self.queue.now())? == [true];
+        run.held.remove(&token);
+        Ok(kept)
+    }
+
+    /// Lengthens a lease by its full length from now, for a delivery that takes long. False if it was lost.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`.
+    pub fn renew(&self, token: u64) -> Result<bool, DlqError> {
+        let run = self.run.lock();
+        let Some(held) = run.held.get(&token) else { return Ok(false) };
+        let tokens = std::slice::from_ref(&held.token);
+        Ok(self.queue.store().extend(tokens, self.options.lease_ms, self.queue.now())? == [true])
+    }
+}
+
+fn failure(json: &str) -> Result<Failure, DlqError> {
+    let mut error: Failure = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("error: {why}")))?;
+    Rules::default().failure(&mut error, &mut Vec::new());
+    error.settle();
+    Ok(error)
+}
+
+#[cfg(test)]
+#[path = "redrive_tests.rs"]
+mod tests;

@@ -1,0 +1,194 @@
+//! The protocols under real threads: each test states what must hold whatever the interleaving.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::thread;
+
+use seawall_engine::chance::Source;
+use seawall_engine::outcome::Verdict;
+use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::bulkhead::{Answer, Bulkhead, Place, WaitList, Waiters};
+use seawall_engine::policy::retry::Budget;
+use seawall_engine::table::layout::budget::WORDS;
+use seawall_engine::time::MS;
+
+fn breaker(window: Window) -> Breaker {
+    Breaker {
+        failure_ratio: Some(10_000),
+        minimum_throughput: 1_000_000,
+        window,
+        consecutive: None,
+        quiet_streak: None,
+        break_ms: 1_000,
+        max_break_ms: 60_000,
+        break_jitter: 0,
+        reset_after_ms: 60_000,
+        slots: 3,
+        successes_to_close: 2,
+        lease: (10_000, false),
+        has_on: false,
+    }
+}
+
+fn words(count: usize) -> Vec<AtomicU64> {
+    (0..count).map(|_| AtomicU64::new(0)).collect()
+}
+
+fn vote(verdict: Verdict) -> Vote {
+    Vote { verdict, is_first: true, server_ms: 0 }
+}
+
+/// Every thread records a fixed pattern; once at rest, the window must hold exactly the last N outcomes' worth of failures.
+#[test]
+fn a_count_window_loses_and_doubles_nothing() {
+    for size in [7u32, 100, 1_000] {
+        let options = breaker(Window::Count(size));
+        let words = words(options.words());
+        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        thread::scope(|scope| {
+            for worker in 0..4u32 {
+                scope.spawn(move || {
+                    for round in 0..20_000u32 {
+                        let (permit, _) = cell.admit(0);
+                        let failed = (round + worker).is_multiple_of(3);
+                        cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), 0);
+                    }
+                });
+            }
+        });
+        // Flush the ring with known outcomes: what is left is then known exactly, and any drift of the count would show.
+        for round in 0..size {
+            let (permit, _) = cell.admit(0);
+            cell.record(permit.expect("closed"), vote(if round < 2 { Verdict::Failure } else { Verdict::Success }), 0);
+        }
+        let counts = cell.counts(0);
+        assert_eq!((counts.total, counts.failures), (size, 2), "window of {size}");
+    }
+}
+
+#[test]
+fn a_time_window_loses_nothing() {
+    let options = breaker(Window::Time(3_000 * MS));
+    let words = words(options.words());
+    let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+    thread::scope(|scope| {
+        for worker in 0..4u64 {
+            scope.spawn(move || {
+                for round in 0..10_000u64 {
+                    let now = (round % 10) * 1_000 * MS;
+                    let (permit, _) = cell.admit(now);
+                    let failed = (round + worker).is_multiple_of(2);
+                    cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), now);
+                }
+            });
+        }
+    });
+    let counts = cell.counts(9_000 * MS);
+    assert_eq!((counts.total, counts.failures), (40_000, 20_000));
+}
+
+#[test]
+fn half_open_never_admits_more_than_its_slots() {
+    for _ in 0..200 {
+        let options = breaker(Window::Count(10));
+        let words = words(options.words());
+        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        cell.hold(State::Isolated, 1);
+        let admitted = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..5 {
+                        if cell.admit(2 * MS).0.is_ok() {
+                            admitted.fetch_add(1, Ordering::Relaxed);
+                        }
+                    }
+                });
+            }
+        });
+        assert_eq!(admitted.into_inner(), 3);
+        assert_eq!(cell.state(2 * MS), State::HalfOpen);
+    }
+}
+
+/// Threads that trip the breaker at once make one transition.
+#[test]
+fn one_trip_has_one_winner() {
+    for _ in 0..200 {
+        let options = Breaker { consecutive: Some(1), ..breaker(Window::Count(10)) };
+        let words = words(options.words());
+        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        let permits: Vec<_> = (0..4).map(|_| cell.admit(0).0.expect("closed")).collect();
+        let trips = AtomicU32::new(0);
+        thread::scope(|scope| {
+            for permit in permits {
+                let trips = &trips;
+                scope.spawn(move || {
+                    if cell.record(permit, vote(Verdict::Failure), 0).is_some() {
+                        trips.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(trips.into_inner(), 1);
+    }
+}
+
+struct Locked(Mutex<WaitList>);
+
+impl Waiters for Locked {
+    fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {
+        work(&mut self.0.lock().expect("no panic inside"))
+    }
+}
+
+#[test]
+fn a_bulkhead_never_exceeds_its_slots_and_forgets_nobody() {
+    let bulkhead = Bulkhead { max_concurrent: 2, max_queue: 64, max_wait_ms: None };
+    let word = AtomicU64::new(0);
+    let waiters = Locked(Mutex::new(WaitList::default()));
+    let (inside, peak) = (AtomicU32::new(0), AtomicU32::new(0));
+    thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                for _ in 0..2_000 {
+                    match bulkhead.enter(&word, &waiters) {
+                        Answer::Full => continue,
+                        Answer::Entered => {}
+                        Answer::Parked(ticket) => {
+                            while bulkhead.settle(&word, &waiters, ticket, false) != Place::Granted {
+                                thread::yield_now();
+                            }
+                        }
+                    }
+                    peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    inside.fetch_sub(1, Ordering::SeqCst);
+                    bulkhead.leave(&word, &waiters);
+                }
+            });
+        }
+    });
+    assert!(peak.into_inner() <= 2);
+    assert_eq!(Bulkhead::load(&word), (0, 0), "every slot and every place in the queue came back");
+}
+
+#[test]
+fn a_budget_never_pays_twice() {
+    let budget = Budget { deposit: 0, floor: 50_000 };
+    let words = words(WORDS);
+    let paid = Mutex::new(VecDeque::new());
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..100 {
+                    if budget.withdraw(&words, 0, 1_000) {
+                        paid.lock().expect("no panic inside").push_back(());
+                    }
+                }
+            });
+        }
+    });
+    let paid = paid.into_inner().expect("no panic inside").len();
+    assert!(paid <= 50, "{paid} of 50");
+}

@@ -1,0 +1,65 @@
+//! A port as an isolate uses it: counting on its own while it may, and never into another generation.
+
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use seawall_engine::chance::Source;
+use seawall_engine::outcome::Verdict;
+use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::ports::Port;
+use seawall_engine::table::layout::port::{CREDIT, EVEN, GENERATION, WORDS};
+
+fn options() -> Breaker {
+    Breaker {
+        failure_ratio: Some(5_000),
+        minimum_throughput: 100,
+        window: Window::Count(100),
+        consecutive: Some(5),
+        quiet_streak: None,
+        break_ms: 1_000,
+        max_break_ms: 60_000,
+        break_jitter: 0,
+        reset_after_ms: 60_000,
+        slots: 3,
+        successes_to_close: 2,
+        lease: (10_000, false),
+        has_on: false,
+    }
+}
+
+#[test]
+fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
+    let options = options();
+    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
+    let drained = [AtomicU32::new(0), AtomicU32::new(0)];
+    let port = Port { words: &words, drained: &drained };
+    port.rewrite_gate(&cell, 0, 64);
+    assert_eq!(words[CREDIT].load(Ordering::Relaxed), 64);
+    words[EVEN].store(40, Ordering::Relaxed);
+    port.drain(&cell, 0);
+    port.drain(&cell, 0);
+    assert_eq!(cell.counts(0).total, 40, "a second drain finds nothing");
+    let (permit, _) = cell.admit(0);
+    cell.record(permit.expect("closed"), Vote { verdict: Verdict::Failure, is_first: true, server_ms: 0 }, 0);
+    port.rewrite_gate(&cell, 0, 64);
+    assert_eq!(words[CREDIT].load(Ordering::Relaxed), 0, "a success could change a decision now");
+}
+
+#[test]
+fn what_was_counted_before_a_transition_never_votes_after_it() {
+    let options = options();
+    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
+    let drained = [AtomicU32::new(0), AtomicU32::new(0)];
+    let port = Port { words: &words, drained: &drained };
+    port.rewrite_gate(&cell, 0, 64);
+    words[EVEN].store(10, Ordering::Relaxed);
+    cell.hold(State::Disabled, 0);
+    cell.reset();
+    port.drain(&cell, 0);
+    assert_eq!(cell.counts(0).total, 0);
+    port.rewrite_gate(&cell, 0, 64);
+    assert_eq!(words[GENERATION].load(Ordering::Relaxed), 2);
+}
