@@ -13,8 +13,8 @@ const realNow = performance.now.bind(performance);
 
 /** Virtual time, put in force by `seawall/testing`. */
 export interface VirtualTime {
-  now(): number;
-  /** Asks for a wait of ours; false if the clock has moved on by it at once, else `fire` is called when it is over. */
+  readonly now: number;
+  /** Asks for a wait of ours: undefined if the clock has moved on by it at once, else `fire` is called when it is over. */
   wait(ms: number, fire: () => void): Racer | undefined;
   /** Arms a timer that fires on `advance` only. */
   race(ms: number, fire: () => void): Racer;
@@ -39,7 +39,7 @@ let reading = realNow();
 
 /** Milliseconds that only grow. A switch between real and fake time rebases and moves nothing. */
 export function now(): number {
-  if (virtual !== undefined) return virtual.now();
+  if (virtual !== undefined) return virtual.now;
   const real = isReal();
   const nextSource = real ? RealDate : globalThis.Date;
   const next = real ? realNow() : globalThis.Date.now();

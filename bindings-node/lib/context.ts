@@ -31,8 +31,16 @@ export interface ScopeFields {
   idempotencyKey?: string | undefined;
   error?: unknown;
   traceparent?: string | undefined;
-  /** The letter being redriven, and how often it was before. */
-  letter?: { id: string; redrives: number } | undefined;
+  letter?: Redriven | undefined;
+  /** Whether a retry will try again what fails in here. */
+  isRetried?: boolean;
+}
+
+/** The letter being redriven. */
+export interface Redriven {
+  readonly id: string;
+  readonly redrives: number;
+  readonly queue: string;
 }
 
 export class Scope implements Current {
@@ -43,7 +51,8 @@ export class Scope implements Current {
   readonly idempotencyKey: string | undefined;
   readonly error: unknown;
   readonly traceparent: string | undefined;
-  readonly letter: { id: string; redrives: number } | undefined;
+  readonly letter: Redriven | undefined;
+  readonly isRetried: boolean;
   private controller: AbortController | undefined;
   private ended: { reason: unknown } | undefined;
   private listeners: Set<(reason: unknown) => void> | undefined;
@@ -60,6 +69,7 @@ export class Scope implements Current {
     this.error = fields.error;
     this.traceparent = fields.traceparent ?? outer?.traceparent;
     this.letter = fields.letter ?? outer?.letter;
+    this.isRetried = fields.isRetried ?? outer?.isRetried ?? false;
   }
 
   get remaining(): number | undefined {

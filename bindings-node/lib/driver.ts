@@ -68,6 +68,8 @@ export class Run {
   /** The error that would surface. */
   error: unknown;
   letterId: string | undefined;
+  /** The wall clock's time of the first attempt. */
+  startedAt = 0;
   private readonly attempts = new Map<number, Attempt>();
   private readonly timers = new Map<number, Racer>();
   private readonly inbox: Input[] = [];
@@ -145,9 +147,10 @@ export class Run {
   start(number: number, deadlineMs: number, latencyMs: number, fault: number): void {
     const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
     const { key, correlationId, idempotencyKey } = this;
-    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey }, this.outer);
+    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, ...this.retried }, this.outer);
     const attempt: Attempt = { scope: inner, value: undefined, error: undefined, isOpen: true };
     this.attempts.set(number, attempt);
+    if (number === 1) this.startedAt = clock.wallNow();
     const begin = (): void => {
       if (!attempt.isOpen) return;
       if (fault >= 0 && !this.isSpared) this.failed(number, this.fault(fault));
@@ -155,6 +158,11 @@ export class Run {
     };
     if (latencyMs > 0 && !this.isSpared) clock.sleep(latencyMs, begin);
     else begin();
+  }
+
+  /** Failures in here are tried again by this policy, which matters to letters written further in. */
+  private get retried(): { isRetried: true } | undefined {
+    return this.work.core.part('retry') === undefined ? undefined : { isRetried: true };
   }
 
   private invoke(number: number, inner: Scope): void {

@@ -43,18 +43,20 @@ export interface Native {
   clockVirtual(ms: number): void;
   clockAdvance(ms: number): void;
   clockReal(): void;
-  queueOpen(queue: string, store: string | null): Handle;
+  queueOpen(queue: string, store: string | null): Promise<Handle>;
   queueDrop(queue: Handle): void;
   queuePut(queue: Handle, letter: string): Promise<string>;
   queueGet(queue: Handle, id: string): Promise<string>;
-  queuePeek(queue: Handle, options: string): Promise<string>;
+  queuePeek(queue: Handle, filter: string, limit: number, cursor: string | null): Promise<string>;
   queueGroups(queue: Handle, filter: string): Promise<string>;
   queueStats(queue: Handle): Promise<string>;
   queuePark(queue: Handle, filter: string): Promise<string>;
-  queuePurge(queue: Handle, options: string): Promise<string>;
-  queueClaim(queue: Handle, options: string): Promise<string>;
-  queueAck(queue: Handle, claim: string): Promise<string>;
-  queueNack(queue: Handle, failed: string): Promise<string>;
+  queuePurge(queue: Handle, filter: string, all: boolean, dryRun: boolean): Promise<string>;
+  redriveNew(queue: Handle, options: string, now: number): Promise<Handle>;
+  redriveDrop(redrive: Handle): void;
+  redriveNext(redrive: Handle, now: number): Promise<string>;
+  redriveDelivered(redrive: Handle, token: number, ok: boolean, error: string | null, now: number): Promise<string>;
+  redriveRenew(redrive: Handle, token: number): Promise<string>;
 }
 
 /** The binary lies beside `dist`, in the checkout and in the package alike. */

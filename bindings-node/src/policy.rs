@@ -129,10 +129,11 @@ pub fn arm(on: bool) {
     seawall_runtime::chaos::arm(on);
 }
 
-/// Forgets every state and name, for tests. Policies without a seed of their own draw from `seed` afterwards.
+/// Forgets every state and name, and empties the queues in memory, for tests. Policies without a seed of their own draw from `seed` afterwards.
 #[napi]
 pub fn reset_all(seed: Option<f64>) {
     seawall_runtime::reset_all(seed.map(|seed| seed as u64));
+    crate::queue::forget_memory();
 }
 
 /// Virtual time for what reads the runtime's own clock: gauges, and the end of an experiment. Calls are told the time.

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,9 +74,14 @@ class Audited:
 
 
 def read_lines(path: Path) -> list[Line]:
+    """A book or log. Every line gets `at`, milliseconds since 1970: a book has it, a log has `time`."""
     if not path.exists():
         return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    lines: list[Line] = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+    for line in lines:
+        if "at" not in line:
+            line["at"] = datetime.fromisoformat(line["time"].replace("Z", "+00:00")).timestamp() * 1000
+    return lines
 
 
 def audit(orders: Sequence[Order], facts: Facts) -> Audited:
@@ -93,7 +99,9 @@ def audit(orders: Sequence[Order], facts: Facts) -> Audited:
         events=[line for line in (*dispatch, *payments) if str(line.get("event", "")).startswith("breaker.")],
         entries=entries,
         authorisations=_entered(bank),
-        calls_to_dead_ledger=sum(1 for line in payments if line.get("event") == "ledger.called" and facts.killed <= line["at"] / 1000 < facts.restarted),
+        calls_to_dead_ledger=sum(
+            1 for line in payments if line.get("event") == "ledger.called" and facts.killed <= line["at"] / 1000 < facts.restarted
+        ),
         letters={"python": _letters(dispatch, entries), "node": _letters(payments, entries)},
         sick_ms=sorted(line["took_ms"] for line in sick),
         sick_letters=sum(1 for line in sick if line["outcome"] == "letter"),
@@ -105,17 +113,19 @@ def _entered(book: Iterable[Line]) -> Counter[str]:
 
 
 def _arrived_in_sick_phase(answer: Line, facts: Facts) -> bool:
-    return SICK.begin <= (answer["arrived"] / 1000 - facts.started) / facts.seconds < SICK.end
+    share: float = (answer["arrived"] / 1000 - facts.started) / facts.seconds
+    return SICK.begin <= share < SICK.end
 
 
 def _letters(log: Iterable[Line], entries: Counter[str]) -> Letters:
+    """Counted by correlation id: an order whose letter was written again has one letter, which took the other in."""
     written: set[str] = set()
     redriven: set[str] = set()
     for line in log:
         if line.get("event") == "dlq.written":
-            written.add(line["letter_id"])
+            written.add(line["correlation_id"])
         elif line.get("event") == "letter.redriven" and entries[line["order"]]:
-            redriven.add(line["letter_id"])
+            redriven.add(line["correlation_id"])
     return Letters(len(written), len(redriven))
 
 

@@ -33,7 +33,8 @@ serve(async (request, body, inFlight) => {
     const entry = await (sick ? authoriseWhenSick(call) : authorise(call));
     if (entry === null) return { status: 409, body: { error: 'this idempotency key stands for another charge' } };
     return { status: 200, body: { authorisation: entry.authorisation } };
-  } catch {
+  } catch (error) {
+    if (!(error instanceof BankDown)) throw error;
     book.refuse(call);
     return { status: 500, body: { error: 'the bank has failed' } };
   }

@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 import time
+from datetime import datetime, timezone
 from typing import Any, Protocol
 
 import httpx
@@ -36,7 +37,8 @@ class Journal:
         self._file = open(path, "a", encoding="utf-8", buffering=1)
 
     def write(self, line: dict[str, Any]) -> None:
-        self._file.write(json.dumps({"at": round(time.time() * 1000), "service": "dispatch", **line}) + "\n")
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self._file.write(json.dumps({"time": now, "service": "dispatch", **line}) + "\n")
 
 
 class Replay:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -9,12 +10,22 @@ import httpx
 import seawall
 
 
+def _log_events(path: str) -> None:
+    """Seawall's events join the log through Python's logging, as JSON lines."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(seawall.JsonFormatter())
+    logger = logging.getLogger("seawall")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
 class GuardedDesk:
     """`log` takes one JSON line."""
 
     def __init__(self, client: httpx.AsyncClient, settings: dict[str, Any], log: Callable[[dict[str, Any]], None]) -> None:
         self.client, self.settings, self.log = client, settings, log
-        seawall.on_event(lambda event: log(dict(event)))
+        _log_events(settings["log"])
         seawall.load(settings["policies"])
         self.send = seawall.policy("payments")(self._send)
         self.record = seawall.policy("redrive")(self._record)
@@ -54,7 +65,7 @@ class GuardedDesk:
         """Writes to the ledger what payments could not, from the letters that Node wrote, with the same key."""
 
         async def finish(letter: seawall.DeadLetter) -> None:
-            (charge,) = letter.args
+            (charge,) = letter.args or ()
             await self.record(charge)
             facts = {"order": charge["id"], "letter_id": letter.id, "correlation_id": letter.correlation_id}
             self.log({"event": "letter.redriven", **facts})

@@ -59,10 +59,10 @@ def _follow(folder: Path, written: Line, writer: str, queue: str, redriver: str,
         return ""
 
     def answered(line: Line) -> bool:
-        return line["event"] == "order.answered"
+        return bool(line["event"] == "order.answered")
 
     def redriven(line: Line) -> bool:
-        return line["event"] == "letter.redriven" and line["letter_id"] == written["letter_id"]
+        return bool(line["event"] == "letter.redriven")
 
     def entered(line: Line) -> bool:
         return bool(line["kind"] == "entered")

@@ -7,7 +7,12 @@ import { settings } from './child.mjs';
 const stream = createWriteStream(settings.log, { flags: 'a' });
 
 export function log(line) {
-  stream.write(`${JSON.stringify({ at: Date.now(), service: 'payments', ...line })}\n`);
+  append(JSON.stringify({ time: new Date().toISOString(), service: 'payments', ...line }));
+}
+
+/** Appends a line that is JSON already. */
+export function append(line) {
+  stream.write(`${line}\n`);
 }
 
 /** Waits until every line so far is in the file. */

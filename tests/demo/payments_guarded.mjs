@@ -7,9 +7,11 @@ import * as seawall from 'seawall';
 
 import { authorise, record } from './city.mjs';
 import { settings } from './child.mjs';
-import { log } from './journal.mjs';
+import { append, log } from './journal.mjs';
 
-seawall.onEvent((event) => log(event));
+seawall.onEvent((event) => {
+  if (event.severity !== 'debug') append(seawall.eventLine(event));
+});
 seawall.load(settings.policies);
 
 const options = () => ({ headers: seawall.headers(), signal: seawall.current().signal });

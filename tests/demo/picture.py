@@ -52,7 +52,13 @@ def draw(bare: Audited, guarded: Audited) -> str:
     unit = "second" if axis.step == 1 else f"{axis.step} seconds"
     parts = [
         _text(LEFT, 32, f"{len(bare.orders):,} orders on the same arrivals, bare and with Seawall", 20, weight="bold"),
-        _text(LEFT, 54, f"Orders per {unit} of their arrival, by what became of them; the ledger's own book decides what was charged.", 13, FAINT),
+        _text(
+            LEFT,
+            54,
+            f"Orders per {unit} of their arrival, by what became of them; the ledger's own book decides what was charged.",
+            13,
+            FAINT,
+        ),
         *_legend(((name, colour) for name, _, colour in OUTCOMES), 78),
         *_phases(axis),
         *_outcomes("bare", "bare", stacks["bare"], top, axis),
@@ -172,7 +178,11 @@ def _ribbon(run: Audited, axis: Axis) -> list[str]:
         top = y + 4 + 24 * row
         parts.append(_text(LEFT - 8, top + 12, name, 12, FAINT, "end"))
         changes = [(0.0, STATES["breaker.closed"])]
-        changes += [(_offset(run, line["at"]), STATES[line["event"]]) for line in run.events if line.get("policy") == policy and line["event"] in STATES]
+        changes += [
+            (_offset(run, line["at"]), STATES[line["event"]])
+            for line in run.events
+            if line.get("policy") == policy and line["event"] in STATES
+        ]
         ends = [moment for moment, _ in changes[1:]] + [axis.end]
         for (begin, colour), end in zip(changes, ends, strict=True):
             width = axis.x(end) - axis.x(begin)
@@ -212,5 +222,8 @@ def _curve(points: Sequence[tuple[float, int]], top: int, axis: Axis, colour: st
 def _time_axis(axis: Axis) -> list[str]:
     parts = []
     for tick in axis.ticks():
-        parts += [_line(axis.x(tick), BOTTOM, axis.x(tick), BOTTOM + 5, FAINT), _text(axis.x(tick), BOTTOM + 19, str(tick), 11, FAINT, "middle")]
+        parts += [
+            _line(axis.x(tick), BOTTOM, axis.x(tick), BOTTOM + 5, FAINT),
+            _text(axis.x(tick), BOTTOM + 19, str(tick), 11, FAINT, "middle"),
+        ]
     return [*parts, _text((LEFT + RIGHT) / 2, BOTTOM + 40, "seconds from the start of the run", 12, FAINT, "middle")]

@@ -38,7 +38,10 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class Row:
+    """`head` is the line that names the columns: the header of a CSV, the row itself in JSON Lines."""
+
     line: int
+    head: int
     fields: Mapping[str, Any]
 
 
@@ -112,7 +115,7 @@ def _json_rows(text: str) -> Iterator[Row]:
             raise InputError(f"line {line}{column}: is not JSON; JSON Lines has one object per line") from None
         if not isinstance(row, dict):
             raise InputError(f"line {line}: is not an object; JSON Lines has one object per line")
-        yield Row(line, row)
+        yield Row(line, line, row)
 
 
 def _csv_rows(text: str) -> Iterator[Row]:
@@ -120,17 +123,18 @@ def _csv_rows(text: str) -> Iterator[Row]:
     delimiter = max(",;\t", key=head.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     names: list[str] | None = None
-    line = 1
+    line = head = 1
     try:
         for values in reader:
             if any(value.strip() for value in values):
                 if names is None:
                     names = [name.strip() for name in values]
+                    head = line
                     _refuse_doubled(names, line)
                 elif len(values) != len(names):
                     raise InputError(f"line {line}: has {len(values)} columns, but the header has {len(names)}")
                 else:
-                    yield Row(line, dict(zip(names, values, strict=True)))
+                    yield Row(line, head, dict(zip(names, values, strict=True)))
             line = reader.line_num + 1
     except csv.Error as error:
         raise InputError(f"line {line}: is not CSV ({error})") from None
@@ -158,15 +162,15 @@ def _column(row: Row, what: str, chosen: str) -> str | None:
     if chosen:
         if chosen in row.fields:
             return chosen
-        raise InputError(f"line {row.line}: no column {chosen!r}, which {CHOSEN_BY[what]} names; there are {_listed(row.fields)}")
+        raise InputError(f"line {row.head}: no column {chosen!r}, which {CHOSEN_BY[what]} names; there are {_listed(row.fields)}")
     candidates = [name for name in row.fields if re.sub(r"[ -]+", "_", name.strip().lower()) in NAMES[what]]
     if len(candidates) > 1:
         raise InputError(
-            f"line {row.line}, columns {_listed(candidates)}: each could be the {what}; choose one with {CHOSEN_BY[what]}=name"
+            f"line {row.head}, columns {_listed(candidates)}: each could be the {what}; choose one with {CHOSEN_BY[what]}=name"
         )
     if not candidates and what != "id":
         raise InputError(
-            f"line {row.line}: no column for the {what} among {_listed(row.fields)}; name it {what!r}, or choose one with {CHOSEN_BY[what]}=name"
+            f"line {row.head}: no column for the {what} among {_listed(row.fields)}; name it {what!r}, or choose one with {CHOSEN_BY[what]}=name"
         )
     return candidates[0] if candidates else None
 

@@ -84,7 +84,9 @@ def _orders() -> tuple[list[Order], str]:
 
 def _announce(orders: list[Order], source: str, seconds: float) -> None:
     due = sum(order.cents for order in orders)
-    print(f"{source}: {len(orders):,} orders, {table.money(due)} due. Two runs of {seconds:.0f} s on the same arrivals, then redrives and audit.")
+    print(
+        f"{source}: {len(orders):,} orders, {table.money(due)} due. Two runs of {seconds:.0f} s on the same arrivals, then redrives and audit."
+    )
     if seconds > RUN_SECONDS:
         print(f"The input is long: a run is stretched to {seconds:.0f} s, so that no second has more than {MAX_PER_SECOND} orders.")
 

@@ -56,7 +56,9 @@ class Facts:
 class Run:
     """One run of one mode, `bare` or `seawall`. `show` gets a progress line a few times a second."""
 
-    def __init__(self, mode: str, orders: Sequence[Order], offsets: Sequence[float], seconds: float, folder: Path, show: Callable[[str], None]) -> None:
+    def __init__(
+        self, mode: str, orders: Sequence[Order], offsets: Sequence[float], seconds: float, folder: Path, show: Callable[[str], None]
+    ) -> None:
         self.mode, self.orders, self.offsets, self.seconds, self.folder = mode, orders, offsets, seconds, folder
         self.show = show
         self.children: list[Child] = []
@@ -76,7 +78,14 @@ class Run:
     # The cast
 
     def _start(self) -> None:
-        bank = self._add(node("bank", {"book": self._path("bank.jsonl"), "seed": SEED, "latency": LATENCY, "faults": FAULT_SHARE}, self.folder, {"SEAWALL_CHAOS": "allow"}))
+        bank = self._add(
+            node(
+                "bank",
+                {"book": self._path("bank.jsonl"), "seed": SEED, "latency": LATENCY, "faults": FAULT_SHARE},
+                self.folder,
+                {"SEAWALL_CHAOS": "allow"},
+            )
+        )
         self.bank, self.ledger = bank, self._ledger()
         self.urls = {"bank": self._url(bank), "ledger": self._url(self.ledger)}
         redrive = {"limit": None, "rate": f"{REDRIVES_PER_SECOND}/s", "concurrency": REDRIVE_CONCURRENCY}
@@ -105,7 +114,13 @@ class Run:
     def _write_orders(self) -> str:
         path = self.folder / "orders.json"
         rows = [
-            {"id": order.id, "cents": order.cents, "key": order.idempotency_key, "correlation_id": str(uuid.uuid5(NAMESPACE, f"trip {order.id}")), "arrival": offset}
+            {
+                "id": order.id,
+                "cents": order.cents,
+                "key": order.idempotency_key,
+                "correlation_id": str(uuid.uuid5(NAMESPACE, f"trip {order.id}")),
+                "arrival": offset,
+            }
             for order, offset in zip(self.orders, self.offsets, strict=True)
         ]
         path.write_text(json.dumps(rows), encoding="utf-8")
@@ -158,5 +173,11 @@ class Run:
         elapsed = max(0.0, time.time() - self.started)
         phase = next((p.name for p in PHASES if elapsed < p.end * self.seconds), self.redriving or "last answers")
         counts = self.dispatch.progress
-        told = ", ".join(f"{counts.get(what, 0)} {word}" for what, word in (("charged", "charged"), ("letter", "in letters"), ("failed", "lost")) if what != "letter" or self.mode == "seawall")
-        self.show(f"{self.mode:7} {elapsed:5.1f} s of {self.seconds:.0f}  {phase:14} {counts.get('arrived', 0)}/{len(self.orders)} arrived: {told}")
+        told = ", ".join(
+            f"{counts.get(what, 0)} {word}"
+            for what, word in (("charged", "charged"), ("letter", "in letters"), ("failed", "lost"))
+            if what != "letter" or self.mode == "seawall"
+        )
+        self.show(
+            f"{self.mode:7} {elapsed:5.1f} s of {self.seconds:.0f}  {phase:14} {counts.get('arrived', 0)}/{len(self.orders)} arrived: {told}"
+        )

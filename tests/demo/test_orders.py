@@ -59,7 +59,10 @@ def orders_of(folder: Path, text: str, name: str = "input.csv", **choice: str) -
         ("\ufeffOrder ID;Created-At;Total\r\n1;2026-01-01;0.01\r\n", [("1", 1767225600.0, 1)]),
         ("time\tamount\n1767225600\t1.00\n1767225601000\t2.00\n", [("1", 1767225600.0, 100), ("2", 1767225601.0, 200)]),
         ('id,time,amount\n"a,b",2026-01-01T00:00:00.5Z,3\n\n"c\nd",2026-01-01T01:00:00+01:00,4\n', None),
-        ('{"id": 7, "time": "10:00", "amount": 12.30}\n{"id": 8, "time": "11:00", "amount": "0.99"}\n', [("7", 36000.0, 1230), ("8", 39600.0, 99)]),
+        (
+            '{"id": 7, "time": "10:00", "amount": 12.30}\n{"id": 8, "time": "11:00", "amount": "0.99"}\n',
+            [("7", 36000.0, 1230), ("8", 39600.0, 99)],
+        ),
     ],
 )
 def test_what_is_read(tmp_path: Path, text: str, expected: list[tuple[str, float, int]] | None) -> None:
@@ -81,9 +84,12 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
     [
         ("", "line 1: no orders"),
         ("id,time,amount\n", "line 1: no orders"),
-        ("id,time,fare,total\n1,10:00,1,2\n", "line 2, columns 'fare', 'total': each could be the amount; choose one with INPUT_AMOUNT=name"),
+        (
+            "id,time,fare,total\n1,10:00,1,2\n",
+            "line 1, columns 'fare', 'total': each could be the amount; choose one with INPUT_AMOUNT=name",
+        ),
         ("id,time,time\n1,10:00,1\n", "line 1, column 3: the header has 'time' twice"),
-        ("id,time\n1,10:00\n", "line 2: no column for the amount among 'id', 'time'; name it 'amount'"),
+        ("id,time\n1,10:00\n", "line 1: no column for the amount among 'id', 'time'; name it 'amount'"),
         ("id,time,amount\n1,10:00,1\n2,10:01,2\n1,10:02,3\n", "line 4, column 'id': id '1' was already used in line 2"),
         ("id,time,amount\n1,10:00,1.005\n", "line 2, column 'amount': '1.005' has more than two decimals"),
         ("id,time,amount\n1,10:00,twelve\n", "line 2, column 'amount': 'twelve' is not a number"),
@@ -94,10 +100,16 @@ def test_columns_can_be_chosen(tmp_path: Path) -> None:
         ("id,time,amount\n,10:00,5\n", "line 2, column 'id': an id is 1 to 200"),
         ("id,time,amount\n1,25:00,5\n", "line 2, column 'time': '25:00' is not a time"),
         ("id,time,amount\n1,2026-02-30,5\n", "line 2, column 'time': '2026-02-30' is not a time"),
-        ("id,time,amount\n1,10:00,5\n2,2026-01-01T10:00Z,5\n", "line 3, column 'time': '2026-01-01T10:00Z' is a time with a zone, but line 2 has a time of day"),
+        (
+            "id,time,amount\n1,10:00,5\n2,2026-01-01T10:00Z,5\n",
+            "line 3, column 'time': '2026-01-01T10:00Z' is a time with a zone, but line 2 has a time of day",
+        ),
         ("id,time,amount\n1,10:00\n", "line 2: has 2 columns, but the header has 3"),
         ('id,time,amount\n1,10:00,"5\n', "line 2: is not CSV"),
-        ('{"id": 1, "time": "10:00", "amount": 1}\n{"time": "10:00", "amount": 1}\n', "line 2, column 'id': some lines have an id and others none"),
+        (
+            '{"id": 1, "time": "10:00", "amount": 1}\n{"time": "10:00", "amount": 1}\n',
+            "line 2, column 'id': some lines have an id and others none",
+        ),
         ('{"id": 1, "id": 2, "time": "10:00", "amount": 1}\n', "line 1, column 'id': the name stands twice"),
         ('{"id": 1, "time": "10:00", "amount": true}\n', "line 1, column 'amount': true is no amount"),
         ('{"id": 1, "time": "10:00", "amount": 1.005}\n', "line 1, column 'amount': '1.005' has more than two decimals"),
@@ -115,7 +127,7 @@ def test_what_is_refused_and_where(tmp_path: Path, text: str, message: str) -> N
 
 
 def test_a_chosen_column_must_exist(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="line 2: no column 'fee', which INPUT_AMOUNT names; there are 'id', 'time', 'amount'"):
+    with pytest.raises(InputError, match="line 1: no column 'fee', which INPUT_AMOUNT names; there are 'id', 'time', 'amount'"):
         orders_of(tmp_path, "id,time,amount\n1,10:00,5\n", amount="fee")
 
 

@@ -21,11 +21,25 @@ START = 1_000_000.0
 
 def entry(order: Order, **changes: Any) -> dict[str, Any]:
     at = (START + 1 + order.seconds) * 1000
-    return {"at": at, "kind": "entered", "order": order.id, "cents": order.cents, "in_flight": 1, "correlation_id": f"c-{order.id}", **changes}
+    return {
+        "at": at,
+        "kind": "entered",
+        "order": order.id,
+        "cents": order.cents,
+        "in_flight": 1,
+        "correlation_id": f"c-{order.id}",
+        **changes,
+    }
 
 
 def answer(order: Order, **changes: Any) -> dict[str, Any]:
-    line = {"event": "order.answered", "order": order.id, "arrived": (START + order.seconds) * 1000, "took_ms": 10 + 10 * int(order.seconds)}
+    line: dict[str, Any] = {
+        "event": "order.answered",
+        "order": order.id,
+        "arrived": (START + order.seconds) * 1000,
+        "took_ms": 10 + 10 * int(order.seconds),
+    }
+    line["at"] = line["arrived"] + line["took_ms"]
     return {**line, "outcome": "charged", "attempts": 1, **changes}
 
 
@@ -98,8 +112,10 @@ def test_latencies_are_those_of_every_order_that_arrived_in_the_sick_phase(books
 
 
 def test_a_redrive_counts_when_the_ledger_has_the_charge(books: Books) -> None:
-    books.files["payments.log.jsonl"] += [{"event": "dlq.written", "letter_id": each} for each in ("l1", "l2", "l2")]
-    books.files["dispatch.log.jsonl"] += [{"event": "letter.redriven", "letter_id": f"l{n}", "order": f"o{n}"} for n in (1, 2)]
+    books.files["payments.log.jsonl"] += [{"at": START, "event": "dlq.written", "correlation_id": each} for each in ("c1", "c2", "c2")]
+    books.files["dispatch.log.jsonl"] += [
+        {"at": START, "event": "letter.redriven", "correlation_id": f"c{n}", "order": f"o{n}"} for n in (1, 2)
+    ]
     del books.files["ledger.jsonl"][2]
     run = books.audited()
     assert run.letters == {"python": audit.Letters(0, 1), "node": audit.Letters(2, 0)}

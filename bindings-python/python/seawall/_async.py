@@ -11,7 +11,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _clock, _context, _letters, _offload
+from seawall import _asyncness, _call, _clock, _context, _letters, _offload, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._plan import Written
 
@@ -21,6 +21,9 @@ _CUT = "seawall: a limit passed"
 
 async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a function under a policy, in the running task."""
+    if _plan.is_disabled():
+        value = fn(*args, **kwargs)
+        return await value if _asyncness.is_awaitable(value) else value
     return await _Driver(Session(written, view, fn, args, kwargs, is_sync=False)).run()
 
 
@@ -59,6 +62,8 @@ class _Driver:
         self.pending: list[Op] = []
         self.is_cut = False
         self.can_cut = False
+        # An attempt that was started and whose function was not reached yet.
+        self.unreached = 0
         self.parked: asyncio.Future[None] | None = None
         self.timers: dict[tuple[int, int], asyncio.TimerHandle | int] = {}
 
@@ -160,12 +165,13 @@ class _Driver:
     def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]]:
         _, attempt, deadline_ms, latency_ms, fault = op
         session = self.session
-        session.attempt = attempt
+        session.attempt = self.unreached = attempt
         if session.is_spared:
             latency_ms, fault = 0, -1
         here = session.attempt_context(attempt, deadline_ms)
 
         async def act() -> list[Op]:
+            self.unreached = 0
             is_value, outcome = await self.call(here, latency_ms, fault)
             self.disarm(_call.ATTEMPT_LIMIT, attempt)
             before, self.pending = self.pending, []
@@ -298,3 +304,6 @@ class _Driver:
         """Nothing may fire after the end."""
         for reason, attempt in list(self.timers):
             self.disarm(reason, attempt)
+        if self.unreached:
+            # Cancelled between the grant of its slot and its start: the slot goes to the next in the queue.
+            self.session.late_end(self.unreached, False, asyncio.CancelledError())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
 import threading
@@ -10,7 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from seawall import _argument, _classify, _context, _encode, _events, _native
-from seawall._errors import from_native
+from seawall._errors import ConfigError, from_native
 from seawall._plan import label_of
 
 if TYPE_CHECKING:
@@ -173,3 +174,22 @@ def _stack(error: BaseException) -> str | None:
         return "".join(traceback.format_tb(error.__traceback__)) or None
     except Exception:
         return None
+
+
+def by_hand(payload: object, error: BaseException | None, idempotency_key: str | None, headers: Any) -> dict[str, Any]:
+    """A letter that the application writes itself. Raises `ConfigError` for a payload without a JSON form."""
+    letter: dict[str, Any] = {"language": "python"}
+    if isinstance(payload, (bytes, bytearray)):
+        letter["payload_base64"] = base64.b64encode(payload).decode()
+    else:
+        try:
+            letter["payload"] = _encode.encode(payload)
+        except _encode.CannotEncode as why:
+            raise ConfigError(str(why), path="put.payload") from None
+    found = {
+        "error": describe(error),
+        "idempotency_key": idempotency_key,
+        "headers": None if headers is None else dict(headers),
+        "correlation_id": _context.correlation_id(),
+    }
+    return {**letter, **{name: value for name, value in found.items() if value is not None}}

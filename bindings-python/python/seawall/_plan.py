@@ -79,6 +79,22 @@ def note_reset() -> None:
     _resets += 1
 
 
+# Whether `testing.disabled()` is in force.
+_disabled = False
+
+
+def set_disabled(on: bool) -> bool:
+    """Switches all policies off or on; gives what was before."""
+    global _disabled
+    before, _disabled = _disabled, on
+    return before
+
+
+def is_disabled() -> bool:
+    """Whether policies do nothing."""
+    return _disabled
+
+
 class Written:
     """A policy as written, resolved at its first call. Thread-safe."""
 
@@ -122,11 +138,6 @@ class Written:
             "sync": is_sync,
             "parts": parts,
         }
-        if self.name is None and self.label is not None:
-            spec["label"] = self.label
-        seed = _native.seed()
-        if seed is not None:
-            spec["seed"] = seed
         try:
             return json.dumps(spec, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -149,6 +160,8 @@ class Written:
             native = _native.resolve(self._spec(is_sync))
         except _native.NativeError as error:
             raise from_native(error) from None
+        if self.name is None and self.label is not None:
+            native.set_label(self.label)
         info = json.loads(native.info())
         effective = info["parts"]
         return Plan(

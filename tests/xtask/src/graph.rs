@@ -36,8 +36,7 @@ pub fn packages() -> Result<Vec<Package>, String> {
     if !output.status.success() {
         return Err(format!("cargo metadata failed: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
-    let metadata: Value =
-        serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata is no JSON: {error}"))?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata is no JSON: {error}"))?;
     let members: Vec<&str> = list(&metadata["workspace_members"]).filter_map(Value::as_str).collect();
     Ok(list(&metadata["packages"]).map(|package| read(package, &members)).collect())
 }

@@ -70,7 +70,12 @@ fn options(text: &mut String) {
 fn interfaces(text: &mut String) {
     *text += "\n/** A string such as `\"100ms\"` or `\"1m30s\"`, or whole milliseconds. */\nexport type DurationLike = string | number;\n";
     for strategy in STRATEGIES {
-        let _ = write!(text, "\n/** What is data among the options of `{}`. */\nexport interface {}Data {{\n", camel(strategy), pascal(strategy));
+        let _ = write!(
+            text,
+            "\n/** What is data among the options of `{}`. */\nexport interface {}Data {{\n",
+            camel(strategy),
+            pascal(strategy)
+        );
         for row in OPTIONS.iter().filter(|row| row.strategy == *strategy) {
             let Some(kind) = type_of(&row.kind) else { continue };
             let default = if row.default.is_empty() { String::new() } else { format!(" Default: {}.", row.default) };

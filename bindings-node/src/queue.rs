@@ -1,0 +1,179 @@
+//! Dead letters. Everything that may touch a disk runs on libuv's pool and gives a promise; the event loop never waits for it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, LazyLock};
+
+use napi::bindgen_prelude::{AsyncTask, Env, Result, Task};
+use napi_derive::napi;
+use parking_lot::Mutex;
+use seawall_dlq::{DlqError, Queue, Redrive};
+
+use crate::error::letters;
+use crate::slab::Slab;
+
+static QUEUES: Slab<Queue> = Slab::new("queue");
+static REDRIVES: Slab<Redrive> = Slab::new("redrive");
+static STORES: LazyLock<()> = LazyLock::new(seawall_store_sqlite::register);
+/// Queues opened in memory, so that tests can forget them.
+static IN_MEMORY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+const MEMORY: &str = "memory:";
+
+/// Empties every queue in memory, for tests.
+pub(crate) fn forget_memory() {
+    for name in std::mem::take(&mut *IN_MEMORY.lock()) {
+        // A store in memory has nothing to fail with; a queue that stays full shows in the test that follows.
+        let _ = Queue::open(&name, MEMORY).and_then(|queue| queue.purge("", true, false));
+    }
+}
+
+/// Work for the pool. Gives a text, which is JSON for all but ids.
+pub struct Job {
+    work: Option<Box<dyn FnOnce() -> std::result::Result<String, DlqError> + Send>>,
+}
+
+impl Job {
+    fn new(work: impl FnOnce() -> std::result::Result<String, DlqError> + Send + 'static) -> AsyncTask<Self> {
+        AsyncTask::new(Self { work: Some(Box::new(work)) })
+    }
+}
+
+impl Task for Job {
+    type Output = String;
+    type JsValue = String;
+
+    fn compute(&mut self) -> Result<String> {
+        let work = self.work.take();
+        work.map_or_else(|| Ok(String::new()), |work| work().map_err(letters))
+    }
+
+    fn resolve(&mut self, _env: Env, output: String) -> Result<String> {
+        Ok(output)
+    }
+}
+
+fn on(queue: u32, work: impl FnOnce(&Queue) -> std::result::Result<String, DlqError> + Send + 'static) -> Result<AsyncTask<Job>> {
+    let queue = QUEUES.get(queue)?;
+    Ok(Job::new(move || work(&queue)))
+}
+
+/// Work that gives a handle.
+pub struct Open<T: Send + Sync + 'static> {
+    work: Option<Box<dyn FnOnce() -> std::result::Result<T, DlqError> + Send>>,
+    slab: &'static Slab<T>,
+}
+
+impl<T: Send + Sync + 'static> Task for Open<T> {
+    type Output = u32;
+    type JsValue = u32;
+
+    fn compute(&mut self) -> Result<u32> {
+        match self.work.take().map(|work| work()) {
+            Some(made) => made.map(|made| self.slab.put(Arc::new(made))).map_err(letters),
+            None => Ok(0),
+        }
+    }
+
+    fn resolve(&mut self, _env: Env, output: u32) -> Result<u32> {
+        Ok(output)
+    }
+}
+
+/// Opens a queue; without a store, in the default one.
+#[napi(ts_return_type = "Promise<number>")]
+pub fn queue_open(queue: String, store: Option<String>) -> AsyncTask<Open<Queue>> {
+    LazyLock::force(&STORES);
+    let work = move || {
+        let opened = Queue::open(&queue, store.as_deref().unwrap_or_default())?;
+        if store.as_deref() == Some(MEMORY) {
+            IN_MEMORY.lock().insert(queue);
+        }
+        Ok(opened)
+    };
+    AsyncTask::new(Open { work: Some(Box::new(work)), slab: &QUEUES })
+}
+
+/// Gives the handle back.
+#[napi]
+pub fn queue_drop(queue: u32) {
+    QUEUES.drop_handle(queue);
+}
+
+/// Writes a letter; gives its id.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_put(queue: u32, letter: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.put(&letter))
+}
+
+/// A letter, or `null`.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_get(queue: u32, id: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.get(&id).map(|letter| letter.unwrap_or_else(|| "null".to_owned())))
+}
+
+/// Letters, newest first.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_peek(queue: u32, filter: String, limit: u32, cursor: Option<String>) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.peek(&filter, limit as usize, cursor.as_deref()))
+}
+
+/// Groups, largest first.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_groups(queue: u32, filter: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.groups(&filter))
+}
+
+/// Counts by state.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_stats(queue: u32) -> Result<AsyncTask<Job>> {
+    on(queue, Queue::stats)
+}
+
+/// Sets letters aside.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_park(queue: u32, filter: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.park(&filter))
+}
+
+/// Removes letters.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_purge(queue: u32, filter: String, all: bool, dry_run: bool) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.purge(&filter, all, dry_run))
+}
+
+/// Plans a redrive.
+#[napi(ts_return_type = "Promise<number>")]
+pub fn redrive_new(queue: u32, options: String, now_ms: f64) -> Result<AsyncTask<Open<Redrive>>> {
+    let queue = QUEUES.get(queue)?;
+    let work = move || Redrive::new(&queue, &options, now_ms as u64);
+    Ok(AsyncTask::new(Open { work: Some(Box::new(work)), slab: &REDRIVES }))
+}
+
+/// Gives the handle back.
+#[napi]
+pub fn redrive_drop(redrive: u32) {
+    REDRIVES.drop_handle(redrive);
+}
+
+fn during(redrive: u32, work: impl FnOnce(&Redrive) -> std::result::Result<String, DlqError> + Send + 'static) -> Result<AsyncTask<Job>> {
+    let redrive = REDRIVES.get(redrive)?;
+    Ok(Job::new(move || work(&redrive)))
+}
+
+/// What to do now.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn redrive_next(redrive: u32, now_ms: f64) -> Result<AsyncTask<Job>> {
+    during(redrive, move |redrive| redrive.next(now_ms as u64))
+}
+
+/// Answers for one delivery; gives `true`, or `false` if its lease was lost.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn redrive_delivered(redrive: u32, token: f64, ok: bool, error: Option<String>, now_ms: f64) -> Result<AsyncTask<Job>> {
+    during(redrive, move |redrive| redrive.delivered(token as u64, ok, error.as_deref(), now_ms as u64).map(|kept| kept.to_string()))
+}
+
+/// Lengthens the lease of a delivery that takes long; gives `true`, or `false` if it was lost.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn redrive_renew(redrive: u32, token: f64) -> Result<AsyncTask<Job>> {
+    during(redrive, move |redrive| redrive.renew(token as u64).map(|kept| kept.to_string()))
+}

@@ -1,0 +1,73 @@
+"""Seawall keeps a service standing when what it calls does not.
+
+Circuit breaker, retry, dead-letter queue, bulkhead, rate limit, timeout, fallback and chaos, each a decorator and a part of a
+policy; one correlation id through every log line, event, error and letter.
+"""
+
+from seawall import testing
+from seawall._classify import transient
+from seawall._config import load
+from seawall._context import Current, correlate, correlation_id, current, deadline, headers, receive
+from seawall._dead_letters import DeadLetterQueue
+from seawall._errors import (
+    BulkheadFullError,
+    CircuitOpenError,
+    ConfigError,
+    Failure,
+    InjectedFaultError,
+    RateLimitedError,
+    RejectedError,
+    SeawallError,
+    StoreError,
+    TimeoutExceededError,
+    failure,
+)
+from seawall._events import JsonFormatter, on_event
+from seawall._letter import DeadLetter, RedriveReport
+from seawall._policy import Policy, policy, policy_of
+from seawall._snapshot import metrics, snapshot
+from seawall._strategies import bulkhead, chaos, circuit_breaker, dead_letter, fallback, rate_limit, retry, timeout
+from seawall._table import ErrorCode
+
+__all__ = [
+    "BulkheadFullError",
+    "CircuitOpenError",
+    "ConfigError",
+    "Current",
+    "DeadLetter",
+    "DeadLetterQueue",
+    "ErrorCode",
+    "Failure",
+    "InjectedFaultError",
+    "JsonFormatter",
+    "Policy",
+    "RateLimitedError",
+    "RedriveReport",
+    "RejectedError",
+    "SeawallError",
+    "StoreError",
+    "TimeoutExceededError",
+    "bulkhead",
+    "chaos",
+    "circuit_breaker",
+    "correlate",
+    "correlation_id",
+    "current",
+    "dead_letter",
+    "deadline",
+    "failure",
+    "fallback",
+    "headers",
+    "load",
+    "metrics",
+    "on_event",
+    "policy",
+    "policy_of",
+    "rate_limit",
+    "receive",
+    "retry",
+    "snapshot",
+    "testing",
+    "timeout",
+    "transient",
+]

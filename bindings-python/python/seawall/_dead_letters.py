@@ -1,0 +1,214 @@
+"""Dead-letter queues: to read, redrive, park and purge the calls that failed for good."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
+
+from seawall import _letters, _native, _offload, _redrive
+from seawall._errors import ConfigError, from_native
+from seawall._letter import DeadLetter, Group, RedriveReport, Stats
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+T = TypeVar("T")
+
+# An age such as "1h" or timedelta(hours=1), or an instant.
+Moment = Union[str, timedelta, datetime]
+
+
+class Filter(TypedDict, total=False):
+    """Which letters; what is given must all match.
+
+    `group` is a fingerprint out of `groups`, `error` an error's type or code. `older_than` and `newer_than` take an age or
+    an instant.
+    """
+
+    id: str
+    group: str
+    error: str
+    policy: str
+    key: str
+    correlation_id: str
+    state: Literal["ready", "leased", "parked", "archived"]
+    older_than: Moment
+    newer_than: Moment
+
+
+def _filter(given: Mapping[str, Any]) -> str:
+    return json.dumps({name: _moment(value, name) for name, value in given.items() if value is not None})
+
+
+def _moment(value: Any, name: str) -> Any:
+    if isinstance(value, timedelta):
+        return f"{round(value.total_seconds() * 1000)}ms"
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            raise ConfigError("an instant needs a time zone", path=f"filter.{name}")
+        return value.isoformat()
+    return value
+
+
+def _native_call(work: Callable[[], T]) -> T:
+    try:
+        return work()
+    except _native.NativeError as error:
+        raise from_native(error) from None
+
+
+class DeadLetterQueue:
+    """One queue of dead letters. Every method has an async twin, with an `a` before its name, that works off the event loop.
+
+    name: the queue's name, as `dead_letter` has it.
+    store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
+
+    Raises `ConfigError` for a bad name, `StoreError` for what the store cannot do.
+    """
+
+    def __init__(self, name: str, *, store: str | None = None) -> None:
+        if not isinstance(name, str):
+            raise ConfigError(f"expected a queue's name, not {name!r}", path="DeadLetterQueue.name")
+        self.name = name
+        self._store = store
+        self._queue = _letters.open_queue(name, store)
+
+    def put(
+        self,
+        payload: object,
+        *,
+        error: BaseException | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> str:
+        """Writes a letter and gives its id. A ready letter of the same idempotency key takes this one in."""
+        letter = _letters.by_hand(payload, error, idempotency_key, headers)
+        return _native_call(lambda: self._queue.put(json.dumps(letter)))
+
+    def get(self, id: str) -> DeadLetter | None:
+        """The letter of an id, or None."""
+        found = _native_call(lambda: self._queue.get(id))
+        return None if found is None else DeadLetter._of(json.loads(found))
+
+    def peek(self, limit: int = 50, cursor: str | None = None, **filter: Unpack[Filter]) -> list[DeadLetter]:
+        """Up to `limit` letters, newest first, from the one after `cursor`, the last id seen. Archived ones only if asked for."""
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+            raise ConfigError(f"expected a number of at least 1, not {limit!r}", path="peek.limit")
+        found = _native_call(lambda: self._queue.peek(_filter(filter), limit, cursor))
+        return [DeadLetter._of(each) for each in json.loads(found)]
+
+    def groups(self, **filter: Unpack[Filter]) -> list[Group]:
+        """Letters that failed alike, largest group first."""
+        return [Group._of(each) for each in json.loads(_native_call(lambda: self._queue.groups(_filter(filter))))]
+
+    def stats(self) -> Stats:
+        """How many letters there are, by state."""
+        return Stats._of(json.loads(_native_call(self._queue.stats)))
+
+    def park(self, **filter: Unpack[Filter]) -> int:
+        """Sets ready letters aside, so that redrives pass them by. Gives how many."""
+        found: int = json.loads(_native_call(lambda: self._queue.park(_filter(filter))))["parked"]
+        return found
+
+    def purge(self, *, all: bool = False, dry_run: bool = False, **filter: Unpack[Filter]) -> int:
+        """Removes letters for good, or counts them in a dry run. Gives how many. `ConfigError` with neither filter nor `all`."""
+        found: int = json.loads(_native_call(lambda: self._queue.purge(_filter(filter), all, dry_run)))["purged"]
+        return found
+
+    def redrive(
+        self,
+        handler: Callable[[DeadLetter], object],
+        *,
+        limit: int | None = 100,
+        rate: str | None = None,
+        concurrency: int = 1,
+        stop_after_failures: int | None = 10,
+        dry_run: bool = False,
+        **filter: Unpack[Filter],
+    ) -> RedriveReport:
+        """Gives ready letters to `handler`, oldest first, each at least once. A handler that returns has done the work.
+
+        limit: the most letters; None: all that are there now.
+        rate: at most so many, as in "10/s".
+        concurrency: handlers at once, in threads.
+        stop_after_failures: stops after so many; None: never.
+        dry_run: only counts.
+
+        The handler runs in the letter's correlation id and idempotency key. A letter that fails three times is parked.
+        """
+        plan = _redrive.Plan(self._queue, self.name, _options(limit, rate, stop_after_failures, dry_run, filter))
+        return _redrive.run(plan, handler, _at_least_one(concurrency))
+
+    async def aput(
+        self,
+        payload: object,
+        *,
+        error: BaseException | None = None,
+        idempotency_key: str | None = None,
+        headers: Mapping[str, str | Sequence[str]] | None = None,
+    ) -> str:
+        """As `put`."""
+        return await _offload.run(
+            lambda: self.put(payload, error=error, idempotency_key=idempotency_key, headers=headers)
+        )
+
+    async def aget(self, id: str) -> DeadLetter | None:
+        """As `get`."""
+        return await _offload.run(lambda: self.get(id))
+
+    async def apeek(self, limit: int = 50, cursor: str | None = None, **filter: Unpack[Filter]) -> list[DeadLetter]:
+        """As `peek`."""
+        return await _offload.run(lambda: self.peek(limit, cursor, **filter))
+
+    async def agroups(self, **filter: Unpack[Filter]) -> list[Group]:
+        """As `groups`."""
+        return await _offload.run(lambda: self.groups(**filter))
+
+    async def astats(self) -> Stats:
+        """As `stats`."""
+        return await _offload.run(self.stats)
+
+    async def apark(self, **filter: Unpack[Filter]) -> int:
+        """As `park`."""
+        return await _offload.run(lambda: self.park(**filter))
+
+    async def apurge(self, *, all: bool = False, dry_run: bool = False, **filter: Unpack[Filter]) -> int:
+        """As `purge`."""
+        return await _offload.run(lambda: self.purge(all=all, dry_run=dry_run, **filter))
+
+    async def aredrive(
+        self,
+        handler: Callable[[DeadLetter], Awaitable[object] | object],
+        *,
+        limit: int | None = 100,
+        rate: str | None = None,
+        concurrency: int = 1,
+        stop_after_failures: int | None = 10,
+        dry_run: bool = False,
+        **filter: Unpack[Filter],
+    ) -> RedriveReport:
+        """As `redrive`, with a handler that may be async; `concurrency` handlers run as tasks."""
+        options = _options(limit, rate, stop_after_failures, dry_run, filter)
+        plan = await _offload.run(lambda: _redrive.Plan(self._queue, self.name, options))
+        return await _redrive.arun(plan, handler, _at_least_one(concurrency))
+
+    def __repr__(self) -> str:
+        return f"<seawall dead-letter queue {self.name!r}>"
+
+
+def _options(
+    limit: int | None, rate: str | None, stop_after_failures: int | None, dry_run: bool, filter: Mapping[str, Any]
+) -> str:
+    options = {"limit": limit, "rate": rate, "stop_after_failures": stop_after_failures, "dry_run": dry_run}
+    try:
+        return json.dumps({**options, "filter": json.loads(_filter(filter))})
+    except TypeError as error:
+        raise ConfigError(str(error), path="redrive") from None
+
+
+def _at_least_one(concurrency: int) -> int:
+    if isinstance(concurrency, bool) or not isinstance(concurrency, int) or concurrency < 1:
+        raise ConfigError(f"expected a number of at least 1, not {concurrency!r}", path="redrive.concurrency")
+    return concurrency

@@ -1,0 +1,165 @@
+"""The loop of a redrive. Order, spacing, leases and the report are the native side's; deliveries and waits are done here."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from seawall import _asyncness, _async, _clock, _context, _events, _letters, _native, _offload, _sync
+from seawall._errors import from_native
+from seawall._letter import DeadLetter, RedriveReport
+
+T = TypeVar("T")
+
+
+class Plan:
+    """One redrive of a queue."""
+
+    def __init__(self, queue: _native.Queue, name: str, options: str) -> None:
+        self.name = name
+        try:
+            self.native = _native.Redrive(queue, options, now_ms())
+        except _native.NativeError as error:
+            raise from_native(error) from None
+
+    def next(self) -> dict[str, Any]:
+        """What is to be done now: `deliver` with a `token`, `wait_ms`, or `done`."""
+        try:
+            step: dict[str, Any] = json.loads(self.native.next(now_ms()))
+        except _native.NativeError as error:
+            raise from_native(error) from None
+        return step
+
+    def answer(self, token: int, letter: DeadLetter, error: BaseException | None) -> None:
+        """Says how a delivery ended."""
+        told = None if error is None else json.dumps(_letters.describe(error))
+        try:
+            self.native.delivered(token, error is None, told, now_ms())
+        except _native.NativeError as failed:
+            raise from_native(failed) from None
+        outcome = "ok" if error is None else "failed"
+        _events.emit_own(
+            "dlq.redriven",
+            letter.policy or "",
+            letter.key,
+            letter.correlation_id,
+            queue=self.name,
+            letter_id=letter.id,
+            outcome=outcome,
+        )
+
+    def release(self, token: int) -> None:
+        """Gives a letter back whose handler was cancelled. The lease gives it back anyway if that fails."""
+        try:
+            self.native.released(token)
+        except _native.NativeError:
+            return
+
+
+def now_ms() -> int:
+    """Milliseconds of the clock in force."""
+    return _native.clock_now() // _clock.MS
+
+
+def _inside(letter: DeadLetter) -> Any:
+    return _context.redriving(letter.id, letter.redrives, letter.correlation_id, letter.idempotency_key)
+
+
+def run(plan: Plan, handler: Callable[[DeadLetter], object], concurrency: int) -> RedriveReport:
+    """Delivers on this thread, or on so many."""
+    if concurrency == 1:
+        return _work(plan, handler)
+    reports: list[RedriveReport] = []
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            reports.append(_work(plan, handler))
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=work, name="seawall-redrive", daemon=True) for _ in range(concurrency)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    return reports[0]
+
+
+def _work(plan: Plan, handler: Callable[[DeadLetter], object]) -> RedriveReport:
+    while True:
+        step = plan.next()
+        if "done" in step:
+            return RedriveReport._of(step["done"])
+        if "wait_ms" in step:
+            _sync.sleep(_clock.active(), step["wait_ms"])
+            continue
+        letter, token = DeadLetter._of(step["deliver"]), step["token"]
+        error: BaseException | None = None
+        try:
+            with _inside(letter):
+                result = handler(letter)
+            if _asyncness.is_awaitable(result):
+                getattr(result, "close", lambda: None)()
+                error = TypeError("the handler gave an awaitable: await queue.aredrive(handler)")
+        except Exception as raised:
+            error = raised
+        except BaseException:
+            plan.release(token)
+            raise
+        plan.answer(token, letter, error)
+
+
+async def arun(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object], concurrency: int) -> RedriveReport:
+    """Delivers in this task, or in so many."""
+    if concurrency == 1:
+        return await _awork(plan, handler)
+    tasks = [asyncio.ensure_future(_awork(plan, handler)) for _ in range(concurrency)]
+    try:
+        return (await asyncio.gather(*tasks))[0]
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _awork(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object]) -> RedriveReport:
+    while True:
+        step = await _offload.run(plan.next)
+        if "done" in step:
+            return RedriveReport._of(step["done"])
+        if "wait_ms" in step:
+            await _async.sleep(_clock.active(), step["wait_ms"])
+            continue
+        letter, token = DeadLetter._of(step["deliver"]), step["token"]
+        error: BaseException | None = None
+        try:
+            with _inside(letter):
+                result = handler(letter)
+                if isinstance(result, Awaitable):
+                    await result
+        except Exception as raised:
+            error = raised
+        except BaseException:
+            plan.release(token)
+            raise
+        await _answer(plan, token, letter, error)
+
+
+async def _answer(plan: Plan, token: int, letter: DeadLetter, error: BaseException | None) -> None:
+    """Shielded: work that was done must not be delivered again because its caller was cancelled while saying so."""
+    answered = _offload.start(asyncio.get_running_loop(), lambda: plan.answer(token, letter, error), _clock.active())
+    cancelled: asyncio.CancelledError | None = None
+    while not answered.done():
+        try:
+            await asyncio.shield(answered)
+        except asyncio.CancelledError as stop:
+            cancelled = stop
+    answered.result()
+    if cancelled is not None:
+        raise cancelled
