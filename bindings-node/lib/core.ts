@@ -78,8 +78,8 @@ export class Core {
   }
 
   /** Labels an unnamed policy with the first function that it guards. */
-  labelBy(fn: { name?: string }): void {
-    if (this.definition.name !== undefined || this.label !== undefined || !fn.name) return;
+  labelBy(fn: Function): void {
+    if (this.definition.name !== undefined || this.label !== undefined || fn.name === '') return;
     this.label = fn.name;
     if (this.handle !== undefined) native.policyLabel(this.handle, this.label);
     this.found = undefined;

@@ -2,7 +2,6 @@
 
 import { ConfigError, guardNative } from './errors.js';
 import { hostTimer } from './clock.js';
-import { forgetHandles } from './core.js';
 import { toMs } from './duration.js';
 import { emitRecords } from './events.js';
 import { native } from './native.js';
@@ -16,7 +15,6 @@ import type { DurationLike } from './table.js';
 export function load(path = process.env['SEAWALL_CONFIG'], options: { env?: string } = {}): void {
   if (typeof path !== 'string' || path === '') throw new ConfigError('give the path of a policy file, or set SEAWALL_CONFIG', 'load');
   emitRecords([guardNative(() => native.load(path, options.env ?? process.env['SEAWALL_ENV'] ?? null))]);
-  forgetHandles();
 }
 
 /** All metrics as Prometheus text. */

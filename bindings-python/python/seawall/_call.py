@@ -184,7 +184,8 @@ class Session:
     def _error_facts(self, error: BaseException) -> Facts:
         kind = _classify.kind_of(error)
         if kind == _classify.CANCELLED:
-            return Facts(kind, error_type=type(error).__name__)
+            # A cut attempt unwinds with a cancellation that nobody raised: it has no type to be told of.
+            return Facts(kind)
         return Facts(kind, self.plan.bits(error), _classify.status_of(error), self._pushback(error), type(error).__name__)
 
     def _pushback(self, thing: object) -> int:

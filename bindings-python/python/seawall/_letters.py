@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import os
 import threading
 import traceback
 from datetime import datetime, timezone
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 CALL = "application/vnd.seawall.call+json"
 # What the record keeps of a chain of causes, and of a stack.
 _CAUSES, _FRAMES = 5, 32
+
+_PACKAGE = os.path.dirname(__file__) + os.sep
 
 _log = logging.getLogger("seawall")
 _queues: dict[tuple[str, str | None], _native.Queue] = {}
@@ -171,7 +174,9 @@ def _frames(error: BaseException) -> list[dict[str, Any]]:
 
 def _stack(error: BaseException) -> str | None:
     try:
-        return "".join(traceback.format_tb(error.__traceback__)) or None
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if not frame.filename.startswith(_PACKAGE)]
+        return "".join(traceback.format_list(own)) or None
     except Exception:
         return None
 

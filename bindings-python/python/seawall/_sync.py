@@ -103,6 +103,7 @@ class _Driver:
         except Exception:
             raise
         except BaseException as stop:
+            self.session.busy()
             self.session.cancellation = stop
             return self.native.cancelled()
 

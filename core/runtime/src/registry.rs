@@ -1,6 +1,7 @@
 //! Names: one state per name in the process, and the policy file over what code says.
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Weak};
 
 use parking_lot::Mutex;
@@ -15,10 +16,14 @@ struct Registry {
     file: Option<File>,
     named: HashMap<String, Arc<Policy>>,
     all: Vec<Weak<Policy>>,
-    seed: Option<u64>,
 }
 
 static REGISTRY: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+
+/// What policies without a seed of their own draw from in tests. Read by every call, so not behind the registry's lock; Relaxed, because
+/// whoever sets it does so while no call runs.
+static IS_SEEDED: AtomicBool = AtomicBool::new(false);
+static SEED: AtomicU64 = AtomicU64::new(0);
 
 /// Validates a spec.
 ///
@@ -54,13 +59,14 @@ pub fn reset_all(seed: Option<u64>) {
     let mut registry = REGISTRY.lock();
     registry.named.clear();
     registry.file = None;
-    registry.seed = seed;
+    SEED.store(seed.unwrap_or(0), Ordering::Relaxed);
+    IS_SEEDED.store(seed.is_some(), Ordering::Relaxed);
     registry.all.retain(|policy| policy.strong_count() > 0);
     registry.all.iter().filter_map(Weak::upgrade).for_each(|policy| policy.forget());
 }
 
 pub(crate) fn test_seed() -> Option<u64> {
-    REGISTRY.lock().seed
+    IS_SEEDED.load(Ordering::Relaxed).then(|| SEED.load(Ordering::Relaxed))
 }
 
 /// Every living policy.

@@ -1,0 +1,61 @@
+// The policy of a vector: its data in camel case, its callables made.
+
+import * as seawall from 'seawall';
+
+/** An error of the callee. `code` is its name, as vectors match and write it. */
+export class CalleeError extends Error {
+  constructor(name, { status, retry_after: retryAfter } = {}) {
+    super(name);
+    this.code = name;
+    if (status !== undefined) this.status = status;
+    if (retryAfter !== undefined) this.retryAfterMs = retryAfter === 'never' ? 'never' : milliseconds(retryAfter);
+  }
+}
+
+const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+
+function milliseconds(text) {
+  return [...text.matchAll(/(\d+)(ms|[smh])/g)].reduce((total, [, number, unit]) => total + Number(number) * UNITS[unit], 0);
+}
+
+/** The policy, and the name of the queue that its letters go to. */
+export function build(config) {
+  const { name, key, ...parts } = config;
+  const queue = config.dead_letter?.queue ?? name ?? 'vectors';
+  const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue));
+  const options = key === true ? { key: (_, given) => given } : {};
+  const policy = name === undefined ? seawall.policy(options, ...made) : seawall.policy(name, options, ...made);
+  return { policy, queue };
+}
+
+const MAKERS = {
+  retry: (options) => seawall.retry(camel(options)),
+  circuit_breaker: (options) => seawall.circuitBreaker(camel(options)),
+  bulkhead: (options) => seawall.bulkhead(camel(options)),
+  rate_limit: (options) => seawall.rateLimit(camel(options)),
+  timeout: (options) => seawall.timeout(camel(options)),
+  fallback: makeFallback,
+  dead_letter: ({ queue: _, ...options }, queue) => seawall.deadLetter(queue, { store: 'memory:', ...camel(options) }),
+  chaos: ({ fault, ...options }) => seawall.chaos({ ...camel(options), ...(fault === undefined ? {} : { fault: () => new CalleeError(fault) }) }),
+};
+
+function makeFallback({ steps, ...options }) {
+  if (steps === undefined) return seawall.fallback(camel(options));
+  return seawall.fallback(
+    ...steps.map((step) => () => {
+      if ('error' in step) throw new CalleeError(step.error);
+      return step.value;
+    }),
+  );
+}
+
+function camel(options) {
+  return Object.fromEntries(
+    Object.entries(options).map(([name, value]) => {
+      const option = name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
+      if (name === 'on_result') return [option, (result) => value.some((rejected) => JSON.stringify(rejected) === JSON.stringify(result))];
+      if (name === 'retry_budget' && value !== null && typeof value === 'object') return [option, camel(value)];
+      return [option, value];
+    }),
+  );
+}

@@ -1,0 +1,161 @@
+// Plays one vector: what happens is seen through the public API alone.
+
+import * as seawall from 'seawall';
+import { clock } from 'seawall/testing';
+
+import { build, CalleeError } from './config.mjs';
+
+/** The transcript of a vector. */
+export async function play(vector) {
+  const time = clock({ seed: vector.seed ?? 0 });
+  try {
+    const player = new Player(vector, time);
+    for (const step of vector.steps) await player.step(step);
+    return player.lines;
+  } finally {
+    time.restore();
+  }
+}
+
+const FRESH = 'closed total=0 failures=0 consecutive=0 rejected=0';
+
+class Player {
+  lines = [];
+  #calls = new Map();
+  #here = [];
+  #flushed = 0;
+  #breakers = new Map();
+  #letters = new Set();
+
+  constructor(vector, time) {
+    this.time = time;
+    this.config = vector.config;
+    const { policy, queue } = build(vector.config);
+    this.policy = policy;
+    this.queue = 'dead_letter' in vector.config ? new seawall.DeadLetterQueue(queue, { store: 'memory:' }) : undefined;
+  }
+
+  async step(step) {
+    if ('start' in step) this.#start(step);
+    else if ('end' in step) this.#end(step);
+    else if ('cancel' in step) this.#call(step.cancel).abort.abort(new Error('the caller gave up'));
+    else if ('advance' in step) await this.time.advance(step.advance);
+    else this.#admin(step);
+    await this.time.advance(0);
+    this.#rest();
+    if ('circuit_breaker' in this.config) this.#reportBreakers();
+    if (this.queue !== undefined) await this.#reportLetters();
+  }
+
+  #start({ start: name, key }) {
+    if (this.#calls.has(name)) throw new Error(`call ${name} is started twice`);
+    if (!this.#breakers.has(key)) this.#breakers.set(key, FRESH);
+    const abort = new AbortController();
+    const call = { place: this.#calls.size, abort, attempts: [] };
+    this.#calls.set(name, call);
+    const guarded = this.policy.using({ signal: abort.signal })((...args) => this.#callee(...args));
+    guarded(name, ...(key === undefined ? [] : [key])).then(
+      (value) => this.#line(name, `returns ${canonical(value)}`),
+      (error) => this.#line(name, error === abort.signal.reason ? 'cancelled' : this.#raises(error)),
+    );
+  }
+
+  #callee(name) {
+    const call = this.#call(name);
+    return new Promise((resolve, reject) => {
+      call.attempts.push({ resolve, reject });
+      this.#line(name, `attempt ${seawall.current().attempt}`);
+    });
+  }
+
+  #end({ end: name, attempt, value, error, programming, ...details }) {
+    const { attempts } = this.#call(name);
+    const open = attempts[(attempt ?? attempts.length) - 1];
+    if (open === undefined) throw new Error(`call ${name} has no attempt ${attempt ?? attempts.length}`);
+    if (programming) open.reject(new ReferenceError('programming'));
+    else if (error !== undefined) open.reject(new CalleeError(error, details));
+    else open.resolve(value ?? null);
+  }
+
+  #admin({ admin: verb, key, reason = 'none', expires_in: expiresIn }) {
+    if (!this.#breakers.has(key)) this.#breakers.set(key, FRESH);
+    const { breaker } = key === undefined ? this.policy : this.policy.using({ key });
+    if (verb === 'reset') breaker.reset();
+    else if (verb === 'isolate' || verb === 'disable') breaker[verb]({ reason, ...(expiresIn === undefined ? {} : { expiresIn }) });
+    else throw new Error(`unknown admin verb ${verb}`);
+  }
+
+  #call(name) {
+    const call = this.#calls.get(name);
+    if (call === undefined) throw new Error(`there is no call ${name}`);
+    return call;
+  }
+
+  /** Waits asked for since the last line. */
+  #waits() {
+    const waits = this.time.sleeps.slice(this.#flushed).map((ms) => `wait ${ms}`);
+    this.#flushed = this.time.sleeps.length;
+    return waits;
+  }
+
+  #line(name, text) {
+    this.#here.push({ place: this.#call(name).place, lines: [...this.#waits(), `@${this.time.now} ${name} ${text}`] });
+  }
+
+  /** Calls in the order of their start: who of them ran first within a step is nobody's business. */
+  #rest() {
+    this.#here.sort((a, b) => a.place - b.place);
+    this.lines.push(...this.#here.flatMap(({ lines }) => lines), ...this.#waits());
+    this.#here = [];
+  }
+
+  #raises(error) {
+    const parts = [`raises ${nameOf(error)}`];
+    if (error instanceof seawall.SeawallError) {
+      if (error.retryAfterMs !== undefined) parts.push(`retry_after=${error.retryAfterMs}`);
+      if (error.cause !== undefined) parts.push(`cause=${nameOf(error.cause)}`);
+    }
+    const known = seawall.failure(error);
+    if ('retry' in this.config && known !== undefined && known.attempts.length > 0) {
+      if (known.reason !== undefined) parts.push(`reason=${known.reason}`);
+      parts.push(`attempts=${known.attempts.length}`);
+      if (known.delays.length > 0) parts.push(`delays=[${known.delays.join(',')}]`);
+    }
+    return parts.join(' ');
+  }
+
+  #reportBreakers() {
+    const keys = this.config.key === true ? [...this.#breakers.keys()].sort() : [undefined];
+    for (const key of keys) {
+      const { breaker } = key === undefined ? this.policy : this.policy.using({ key });
+      const { state } = breaker;
+      const { total, failures, consecutiveFailures, rejected } = breaker.counts;
+      const line = `${state} total=${total} failures=${failures} consecutive=${consecutiveFailures} rejected=${rejected}`;
+      if (line === (this.#breakers.get(key) ?? FRESH)) continue;
+      this.#breakers.set(key, line);
+      this.lines.push(`breaker${key === undefined ? '' : `[${key}]`} ${line}`);
+    }
+  }
+
+  async #reportLetters() {
+    const letters = await this.queue.peek({ limit: 1000 });
+    for (const letter of letters.reverse()) {
+      if (this.#letters.has(letter.id)) continue;
+      this.#letters.add(letter.id);
+      const name = letter.error.code ?? (letter.error.type === 'ReferenceError' ? 'programming' : letter.error.type);
+      this.lines.push(`letter ${name} attempts=${letter.attemptCount} state=${letter.state}`);
+    }
+  }
+}
+
+function nameOf(error) {
+  return error instanceof ReferenceError ? 'programming' : error.code;
+}
+
+/** Compact JSON with sorted keys. */
+function canonical(value) {
+  if (Array.isArray(value)) return `[${value.map(canonical).join(',')}]`;
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value);
+  const keys = Object.keys(value).sort();
+  return `{${keys.map((key) => `${JSON.stringify(key)}:${canonical(value[key])}`).join(',')}}`;
+}

@@ -1,0 +1,95 @@
+"""Plays the vectors through asyncio: one task per open call, in one loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import seawall
+import vectors
+from seawall import _clock, testing
+from vectors import Step, Transcript, Vector
+
+
+class Player:
+    """One vector under way."""
+
+    def __init__(self, vector: Vector, clock: testing.Clock) -> None:
+        self.clock = clock
+        self.virtual = clock._virtual
+        self.keys: dict[str, str] = {}
+        self.policy = vectors.build(vector, self.keys, thread=False)
+        self.transcript = Transcript(vector, self.policy, clock)
+        self.tasks: dict[str, asyncio.Task[None]] = {}
+        self.open: dict[tuple[str, int], asyncio.Future[Callable[[], Any]]] = {}
+        self.latest: dict[str, int] = {}
+
+    async def play(self, steps: list[Step]) -> list[str]:
+        for step in steps:
+            kind = next(kind for kind in ("start", "end", "cancel", "advance", "admin") if kind in step)
+            await getattr(self, kind)(step)
+            await self.rest()
+            self.transcript.step_ends()
+        lines = list(self.transcript.lines)
+        for task in self.tasks.values():
+            task.cancel()
+        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
+        return lines
+
+    async def start(self, step: Step) -> None:
+        name = step["start"]
+        if "key" in step:
+            self.keys[name] = step["key"]
+        self.transcript.begins(name, step.get("key"))
+        self.tasks[name] = asyncio.create_task(self.call(name))
+
+    async def call(self, name: str) -> None:
+        try:
+            self.transcript.returned(name, await self.policy.acall(self.callee, name))
+        except asyncio.CancelledError:
+            self.transcript.cancelled(name)
+        except Exception as error:
+            self.transcript.raised(name, error)
+
+    async def callee(self, name: str) -> Any:
+        attempt = seawall.current().attempt
+        self.transcript.entered(name, attempt)
+        self.latest[name] = attempt
+        ending = self.open[name, attempt] = asyncio.get_running_loop().create_future()
+        return (await ending)()
+
+    async def end(self, step: Step) -> None:
+        name = step["end"]
+        ending = self.open.pop((name, step.get("attempt", self.latest.get(name, 0))))
+        # An attempt that was cut has cleaned up already: here a cut is a cancellation, and nothing outlives it.
+        if not ending.cancelled():
+            ending.set_result(vectors.outcome_of(step))
+
+    async def cancel(self, step: Step) -> None:
+        self.tasks[step["cancel"]].cancel()
+
+    async def advance(self, step: Step) -> None:
+        target = round((self.clock.now * 1000 + vectors.milliseconds(step["advance"])) * _clock.MS)
+        while self.virtual.step(target):
+            await self.rest()
+
+    async def admin(self, step: Step) -> None:
+        self.transcript.concerns(step.get("key"))
+        vectors.administer(self.policy, step)
+
+    async def rest(self) -> None:
+        await testing._settle(self.virtual)
+        self.transcript.rests()
+
+
+def play(vector: Vector) -> list[str]:
+    async def one() -> list[str]:
+        with testing.clock(seed=vector.get("seed", 0)) as clock:
+            return await Player(vector, clock).play(vector["steps"])
+
+    return asyncio.run(one())
+
+
+if __name__ == "__main__":
+    vectors.run(play)

@@ -1,0 +1,265 @@
+"""What both Python runners share: reading vectors, building their policies, and writing the lines of a transcript.
+
+Everything is built and read through the public surface, as an application would; see tests/vectors/README.md for the format.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import seawall
+
+FOLDER = Path(__file__).resolve().parents[2] / "vectors"
+_VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative"}
+_STEP_KEYS = {
+    "start": {"key"},
+    "end": {"attempt", "value", "error", "status", "retry_after", "programming"},
+    "cancel": set(),
+    "advance": set(),
+    "admin": {"key", "reason", "expires_in"},
+}
+_QUIET = "closed total=0 failures=0 consecutive=0 rejected=0"
+
+Vector = dict[str, Any]
+Step = dict[str, Any]
+
+
+class CalleeError(Exception):
+    """An error of the callee, as a vector describes it."""
+
+    def __init__(self, code: str, status: int | None = None, retry_after: str | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        if status is not None:
+            self.status = status
+        if retry_after is not None:
+            self.retry_after = retry_after if retry_after == "never" else milliseconds(retry_after) / 1000
+
+
+def milliseconds(text: str) -> int:
+    """A duration of a vector, such as "1m30s"."""
+    units = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+    total, digits, unit = 0, "", ""
+    for character in text + "0":
+        if character.isdigit() and unit:
+            total += int(digits) * units[unit]
+            digits, unit = character, ""
+        elif character.isdigit():
+            digits += character
+        else:
+            unit += character
+    return total
+
+
+def read(path: Path) -> list[Vector]:
+    """The vectors of a file. An unknown key is an error."""
+    found = json.loads(path.read_text())
+    if isinstance(found, dict) and "cases" in found:
+        if set(found) != {"cases"}:
+            raise ValueError(f"{path}: `cases` must be the only key")
+        found = found["cases"]
+    cases: list[Vector] = found if isinstance(found, list) else [found]
+    for case in cases:
+        if unknown := set(case) - _VECTOR_KEYS:
+            raise ValueError(f"{path}: unknown keys {sorted(unknown)}")
+        for step in case["steps"]:
+            (kind,) = set(step) & set(_STEP_KEYS)
+            if unknown := set(step) - {kind} - _STEP_KEYS[kind]:
+                raise ValueError(f"{path}: unknown keys {sorted(unknown)} in a step `{kind}`")
+    return cases
+
+
+def build(vector: Vector, keys: dict[str, str], thread: bool) -> seawall.Policy[Any]:
+    """The policy of a vector. `keys` maps the payload of a call to its key."""
+    config = dict(vector["config"])
+    name = config.pop("name", None)
+    key = (lambda payload: keys[payload]) if config.pop("key", False) else None
+    if thread:
+        config["timeout"] = {**config.get("timeout", {}), "thread": True}
+    parts = [_part(strategy, dict(options), name) for strategy, options in config.items()]
+    return seawall.policy(name, *parts, key=key)
+
+
+def _part(strategy: str, options: dict[str, Any], name: str | None) -> seawall.Policy[Any]:
+    rejected = options.pop("on_result", None)
+    if rejected is not None:
+        options["on_result"] = lambda result: result in rejected
+    if strategy == "fallback" and "steps" in options:
+        steps = [_fallback_step(step) for step in options.pop("steps")]
+        return seawall.fallback(*steps, **options)
+    if strategy == "dead_letter":
+        return seawall.dead_letter(name or "vectors", store="memory:", **options)
+    if isinstance(options.get("fault"), str):
+        fault = options["fault"]
+        options["fault"] = lambda: CalleeError(fault)
+    make: Callable[..., seawall.Policy[Any]] = getattr(seawall, strategy)
+    return make(**options)
+
+
+def _fallback_step(step: dict[str, Any]) -> Callable[[str], Any]:
+    def answer(payload: str) -> Any:
+        if "error" in step:
+            raise CalleeError(step["error"])
+        return step["value"]
+
+    return answer
+
+
+def outcome_of(step: Step) -> Callable[[], Any]:
+    """What the callee does when a step ends it: gives a value or raises."""
+
+    def act() -> Any:
+        if step.get("programming"):
+            raise TypeError("a programming error")
+        if "error" in step:
+            raise CalleeError(step["error"], step.get("status"), step.get("retry_after"))
+        return step.get("value")
+
+    return act
+
+
+def name_of(error: BaseException) -> str:
+    """The name of an error in a line: its code."""
+    return "programming" if isinstance(error, TypeError) else str(getattr(error, "code", type(error).__name__))
+
+
+class Transcript:
+    """The lines of one vector, in an order that does not depend on who ran first. Thread-safe."""
+
+    def __init__(self, vector: Vector, policy: seawall.Policy[Any], clock: seawall.testing.Clock) -> None:
+        self.lines: list[str] = []
+        self._policy = policy
+        self._config = vector["config"]
+        self._clock = clock
+        self._places: dict[str, int] = {}
+        self._keys: set[str] = set()
+        self._breakers: dict[str | None, str] = {}
+        self._step: list[tuple[int, list[str]]] = []
+        self._slept = 0
+        self._lock = threading.Lock()
+        self._queue = None
+        self._letters: set[str] = set()
+        if "dead_letter" in self._config:
+            self._queue = seawall.DeadLetterQueue(self._config.get("name") or "vectors", store="memory:")
+            self._queue.purge(all=True)
+
+    def begins(self, name: str, key: str | None) -> None:
+        """A call begins; lines are sorted by who began first."""
+        self._places[name] = len(self._places)
+        self.concerns(key)
+
+    def concerns(self, key: str | None) -> None:
+        """A key whose breaker is written from now on."""
+        if key is not None:
+            self._keys.add(key)
+
+    def entered(self, name: str, attempt: int) -> None:
+        """The callee was entered."""
+        self._line(name, f"attempt {attempt}")
+
+    def returned(self, name: str, value: Any) -> None:
+        """The call returned."""
+        self._line(name, f"returns {json.dumps(value, separators=(',', ':'), sort_keys=True, ensure_ascii=False)}")
+
+    def raised(self, name: str, error: BaseException) -> None:
+        """The call raised."""
+        self._line(name, " ".join(["raises", name_of(error), *self._fields(error)]))
+
+    def cancelled(self, name: str) -> None:
+        """The call was cancelled."""
+        self._line(name, "cancelled")
+
+    def _fields(self, error: BaseException) -> Iterator[str]:
+        if isinstance(error, seawall.SeawallError):
+            if error.retry_after is not None:
+                yield f"retry_after={round(error.retry_after * 1000)}"
+            if error.__cause__ is not None:
+                yield f"cause={name_of(error.__cause__)}"
+        found = seawall.failure(error)
+        if "retry" in self._config and found is not None and found.attempts:
+            if found.reason is not None:
+                yield f"reason={found.reason}"
+            yield f"attempts={len(found.attempts)}"
+            if found.delays:
+                yield f"delays=[{','.join(str(round(delay * 1000)) for delay in found.delays)}]"
+
+    def _line(self, name: str, text: str) -> None:
+        with self._lock:
+            at = round(self._clock.now * 1000)
+            self._step.append((self._places[name], [*self._waits(), f"@{at} {name} {text}"]))
+
+    def _waits(self) -> list[str]:
+        new = self._clock.sleeps[self._slept :]
+        self._slept += len(new)
+        return [f"wait {round(seconds * 1000)}" for seconds in new]
+
+    def rests(self) -> None:
+        """Everything is at rest: sorts what came since."""
+        with self._lock:
+            self._step.sort(key=lambda entry: entry[0])
+            self.lines.extend(line for _, lines in self._step for line in lines)
+            self.lines.extend(self._waits())
+            self._step = []
+
+    def step_ends(self) -> None:
+        """Writes the breakers that changed and the letters that came."""
+        if "circuit_breaker" in self._config:
+            for key in sorted(self._keys) if self._config.get("key") else [None]:
+                self._breaker(key)
+        if self._queue is not None:
+            new = [letter for letter in self._queue.peek(1000) if letter.id not in self._letters]
+            for letter in reversed(new):
+                self._letters.add(letter.id)
+                error = letter.error
+                name = "" if error is None else error.code or ("programming" if error.type == "TypeError" else error.type)
+                self.lines.append(f"letter {name} attempts={letter.attempt_count} state={letter.state}")
+
+    def _breaker(self, key: str | None) -> None:
+        breaker = (self._policy if key is None else self._policy.using(key=key)).breaker
+        counts = breaker.counts
+        line = (
+            f"{breaker.state} total={counts.total} failures={counts.failures} "
+            f"consecutive={counts.consecutive_failures} rejected={counts.rejected}"
+        )
+        if self._breakers.get(key, _QUIET) != line:
+            self.lines.append(f"breaker{'' if key is None else f'[{key}]'} {line}")
+            self._breakers[key] = line
+
+
+def administer(policy: seawall.Policy[Any], step: Step) -> None:
+    """A step on the breaker."""
+    breaker = policy.using(key=step.get("key")).breaker
+    if step["admin"] == "reset":
+        breaker.reset()
+        return
+    verb = breaker.isolate if step["admin"] == "isolate" else breaker.disable
+    verb(reason=step.get("reason", ""), expires_in=step.get("expires_in"))
+
+
+def main(play: Callable[[Vector], list[str]], arguments: list[str]) -> int:
+    """Plays the files named, or all, and tells what differs."""
+    files = [Path(argument) for argument in arguments] or sorted(FOLDER.glob("*/*.json"))
+    passed = failed = 0
+    for path in files:
+        for vector in read(path):
+            lines = play(vector)
+            if lines == vector["transcript"]:
+                passed += 1
+                continue
+            failed += 1
+            print(f"{path}: {vector['title']}")
+            for line in difflib.unified_diff(vector["transcript"], lines, "vector", "here", lineterm=""):
+                print(f"    {line}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+def run(play: Callable[[Vector], list[str]]) -> None:
+    """The whole program."""
+    sys.exit(main(play, sys.argv[1:]))
