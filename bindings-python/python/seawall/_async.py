@@ -37,7 +37,12 @@ async def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
         return
     loop = asyncio.get_running_loop()
     due: asyncio.Future[None] = loop.create_future()
-    virtual.arm(ms, lambda: _soon(loop, lambda: due.done() or due.set_result(None)))
+
+    def settle() -> None:
+        if not due.done():
+            due.set_result(None)
+
+    virtual.arm(ms, lambda: _soon(loop, settle))
     await due
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple, cast
+from collections.abc import Callable
+from typing import Literal, NamedTuple, Optional, cast
 
 from seawall import _events, _native
 from seawall._durations import Duration, to_ms
@@ -10,6 +11,9 @@ from seawall._errors import from_native
 from seawall._plan import Written
 
 State = Literal["closed", "open", "half_open", "isolated", "disabled"]
+
+
+_Override = Callable[[Optional[str], str, Optional[str], Optional[int]], list[str]]
 
 
 class Counts(NamedTuple):
@@ -65,7 +69,7 @@ class Breaker:
         for record in records:
             _events.emit(record)
 
-    def _override(self, how: _native.Override, reason: str, author: str | None, expires_in: Duration | None) -> None:
+    def _override(self, how: _Override, reason: str, author: str | None, expires_in: Duration | None) -> None:
         ms = None if expires_in is None else to_ms(expires_in, "expires_in")
         try:
             records = how(self._key, reason, author, ms)

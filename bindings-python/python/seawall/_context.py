@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -59,7 +59,7 @@ def correlation_id() -> str | None:
 
 
 @contextmanager
-def correlate(correlation_id: str) -> Iterator[str]:
+def correlate(correlation_id: str) -> Generator[str, None, None]:
     """Gives everything inside this correlation id. An id that is not 1 to 128 safe characters is replaced by a new one."""
     chosen = _native.clean_id(correlation_id) or _native.mint_id()
     token = _correlation.set(chosen)
@@ -106,7 +106,7 @@ _LONGEST_MS = 86_400_000
 
 
 @contextmanager
-def receive(headers: Mapping[str, str], trust: bool = False) -> Iterator[None]:
+def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, None, None]:
     """Continues what the headers of a request tell: `with seawall.receive(request.headers): ...`.
 
     The correlation id is always taken (`x-correlation-id`, else `x-request-id`); the deadline and the idempotency key
@@ -143,7 +143,7 @@ def _text(value: object) -> str:
 
 
 @contextmanager
-def attempt_context(here: Current) -> Iterator[None]:
+def attempt_context(here: Current) -> Generator[None, None, None]:
     """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it."""
     tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
     try:
@@ -165,7 +165,7 @@ def redriven_id() -> str | None:
 
 
 @contextmanager
-def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Iterator[None]:
+def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Generator[None, None, None]:
     """Runs the handler of a letter in the letter's own context."""
     here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
     token = _redriven.set((letter_id, redrives))

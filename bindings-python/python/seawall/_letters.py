@@ -142,7 +142,8 @@ def describe(error: BaseException | None) -> dict[str, Any] | None:
     """An error as a plain record: type, message, code, stack, causes, and the frames that decide its group."""
     if error is None:
         return None
-    causes, cause = [], _cause(error)
+    causes: list[dict[str, Any]] = []
+    cause = _cause(error)
     while cause is not None and len(causes) < _CAUSES:
         causes.append(_brief(cause))
         cause = _cause(cause)

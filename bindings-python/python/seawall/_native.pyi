@@ -1,8 +1,5 @@
 # The native half. Internal: the package above is the public surface.
-from collections.abc import Callable
 from typing import Any, final
-
-Override = Callable[[str | None, str, str | None, int | None], list[str]]
 
 class NativeError(Exception): ...
 

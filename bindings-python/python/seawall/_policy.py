@@ -29,7 +29,10 @@ class Policy(Generic[F_co]):
     The type parameter is what a fallback may return in place of the function's own result.
     """
 
-    __slots__ = ("_view", "_written", "__weakref__")
+    __slots__ = ("__weakref__", "_view", "_written")
+
+    _written: Written
+    _view: View
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         raise ConfigError("make a policy with seawall.policy(…) or with a strategy such as seawall.retry(…)", path="Policy")

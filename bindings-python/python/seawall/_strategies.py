@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, NoReturn, TypedDict, TypeVar, Union, ove
 from seawall import _argument, _classify
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
-from seawall._errors import ConfigError
+from seawall._errors import ConfigError, InjectedFaultError
 from seawall._plan import Part
 from seawall._policy import Policy
 
@@ -420,7 +420,7 @@ def _maker(fault: object) -> Callable[[], BaseException]:
     """A function that makes one fault."""
     if isinstance(fault, str):
         text = fault
-        return lambda: _classify.InjectedFaultError(text)
+        return lambda: InjectedFaultError(text)
     if isinstance(fault, type) and issubclass(fault, Exception):
         kind = fault
         return lambda: kind("injected by chaos")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 
 from seawall import _clock, _letters, _native, _plan
@@ -71,7 +71,7 @@ async def _settle(virtual: _clock.VirtualTime) -> None:
 
 
 @contextmanager
-def clock(auto_advance: bool = True, seed: int = 0) -> Iterator[Clock]:
+def clock(auto_advance: bool = True, seed: int = 0) -> Generator[Clock, None, None]:
     """Virtual time for every policy and all threads, from 0: `with seawall.testing.clock() as c: ...`.
 
     auto_advance: a wait of ours moves the clock on at once; False: it lasts until somebody advances the clock.
@@ -84,7 +84,7 @@ def clock(auto_advance: bool = True, seed: int = 0) -> Iterator[Clock]:
 
 
 @contextmanager
-def _virtual(virtual: _clock.VirtualTime, seed: int | None) -> Iterator[Clock]:
+def _virtual(virtual: _clock.VirtualTime, seed: int | None) -> Generator[Clock, None, None]:
     before = _native.arm(True)
     _forget(seed)
     _native.clock_virtual(0)
@@ -110,7 +110,7 @@ def _forget(seed: int | None) -> None:
 
 
 @contextmanager
-def disabled() -> Iterator[None]:
+def disabled() -> Generator[None, None, None]:
     """Policies do nothing: functions are called as if they were not guarded."""
     before = _plan.set_disabled(True)
     try:

@@ -8,9 +8,11 @@ use crate::lenient;
 use crate::record::Extra;
 
 /// The longest message kept, in bytes.
-pub(crate) const MESSAGE_BYTES: usize = 8 * 1024;
+const MESSAGE_BYTES: usize = 8 * 1024;
+/// The longest message of an attempt kept, in bytes: ten of them should stay small beside the error.
+const ATTEMPT_BYTES: usize = 1024;
 /// The longest stack kept, in bytes.
-pub(crate) const STACK_BYTES: usize = 32 * 1024;
+const STACK_BYTES: usize = 32 * 1024;
 /// The longest chain of causes kept.
 const CAUSES: usize = 5;
 /// The most frames kept.
@@ -84,17 +86,23 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// Cuts everything to its bound, then computes the fingerprint. Call after redaction.
-    pub(crate) fn settle(&mut self) {
-        truncate(&mut self.message, MESSAGE_BYTES);
+    /// Cuts everything to a multiple of its bound. Before redaction twice the bound bounds its work; a secret that this cut
+    /// takes apart lies beyond the last cut.
+    pub(crate) fn cut(&mut self, times: usize) {
+        truncate(&mut self.message, times * MESSAGE_BYTES);
         if let Some(stack) = &mut self.stack {
-            truncate(stack, STACK_BYTES);
+            truncate(stack, times * STACK_BYTES);
         }
         self.causes.truncate(CAUSES);
         for cause in &mut self.causes {
-            truncate(&mut cause.message, MESSAGE_BYTES);
+            truncate(&mut cause.message, times * MESSAGE_BYTES);
         }
         self.frames.truncate(FRAMES);
+    }
+
+    /// Cuts everything to its bound, then computes the fingerprint. Call after redaction.
+    pub(crate) fn settle(&mut self) {
+        self.cut(1);
         self.fingerprint = fingerprint::of(self);
         self.fingerprint_version = fingerprint::VERSION;
     }
@@ -122,13 +130,23 @@ pub struct Attempt {
 }
 
 impl Attempt {
+    /// Cuts the message to a multiple of its bound.
+    pub(crate) fn cut(&mut self, times: usize) {
+        if let Some(message) = &mut self.message {
+            truncate(message, times * ATTEMPT_BYTES);
+        }
+    }
+
     /// The attempt that a failed redrive was.
     pub(crate) fn redrive(error: Option<&Failure>, at: i64) -> Self {
         let mut extra = Extra::new();
         if let Some(error) = error {
             extra.insert("error_type".into(), Value::from(error.kind.as_str()));
         }
-        Self { number: 0, time: Some(at), outcome: Some("redrive".into()), message: error.map(|error| error.message.clone()), extra }
+        let message = error.map(|error| error.message.clone());
+        let mut attempt = Self { number: 0, time: Some(at), outcome: Some("redrive".into()), message, extra };
+        attempt.cut(1);
+        attempt
     }
 }
 
@@ -142,7 +160,7 @@ pub struct Attempts {
 }
 
 /// Cuts at a character's edge and says so.
-pub(crate) fn truncate(text: &mut String, most: usize) {
+fn truncate(text: &mut String, most: usize) {
     const MARK: &str = "… [cut]";
     if text.len() <= most {
         return;

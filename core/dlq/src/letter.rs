@@ -99,8 +99,11 @@ impl Letter {
             redaction: Redaction::default(),
             extra: Extra::new(),
         };
+        record.error.cut(2);
+        record.attempts.iter_mut().for_each(|attempt| attempt.cut(2));
         rules.apply(&mut record);
         record.error.settle();
+        record.attempts.iter_mut().for_each(|attempt| attempt.cut(1));
         let attempts = Attempts { kept: std::mem::take(&mut record.attempts), count: attempts.count };
         Ok(Self { record, attempts, redriven, write })
     }
@@ -205,7 +208,3 @@ fn host() -> String {
     let name = read.or_else(|| std::env::var("HOSTNAME").ok()).or_else(|| std::env::var("COMPUTERNAME").ok());
     name.unwrap_or_default().trim().to_owned()
 }
-
-#[cfg(test)]
-#[path = "letter_tests.rs"]
-mod tests;

@@ -30,9 +30,11 @@ impl Pace {
         self.next_ns.saturating_sub(now_ms.saturating_mul(1_000_000)).div_ceil(1_000_000)
     }
 
-    /// A delivery begins now. Time that nobody used is not made up for.
+    /// A delivery begins now. Time that nobody used is not made up for, except what rounding a wait up to a millisecond cost.
     pub(crate) fn begin(&mut self, now_ms: u64) {
-        self.next_ns = self.next_ns.max(now_ms.saturating_mul(1_000_000)).saturating_add(self.interval_ns);
+        let now_ns = now_ms.saturating_mul(1_000_000);
+        let begun = if now_ns.saturating_sub(self.next_ns) < 1_000_000 { self.next_ns } else { now_ns };
+        self.next_ns = begun.saturating_add(self.interval_ns);
     }
 }
 

@@ -233,7 +233,3 @@ impl Queue {
 }
 
 const OPEN: [State; 3] = [State::Ready, State::Leased, State::Parked];
-
-#[cfg(test)]
-#[path = "queue_tests.rs"]
-mod tests;

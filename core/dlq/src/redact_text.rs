@@ -90,6 +90,9 @@ fn card_number(rest: &str) -> Option<usize> {
             ' ' | '-' if end == place && !digits.is_empty() => {}
             _ => break,
         }
+        if digits.len() > 19 {
+            return None;
+        }
     }
     let next = rest[end..].chars().next();
     let luhn = digits.iter().rev().enumerate().map(|(place, digit)| match (place % 2, *digit) {

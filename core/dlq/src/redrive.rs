@@ -230,11 +230,8 @@ impl Redrive {
 
 fn failure(json: &str) -> Result<Failure, DlqError> {
     let mut error: Failure = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("error: {why}")))?;
+    error.cut(2);
     Rules::default().failure(&mut error, &mut Vec::new());
     error.settle();
     Ok(error)
 }
-
-#[cfg(test)]
-#[path = "redrive_tests.rs"]
-mod tests;

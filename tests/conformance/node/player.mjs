@@ -71,7 +71,8 @@ class Player {
   #end({ end: name, attempt, value, error, programming, ...details }) {
     const { attempts } = this.#call(name);
     const open = attempts[(attempt ?? attempts.length) - 1];
-    if (open === undefined) throw new Error(`call ${name} has no attempt ${attempt ?? attempts.length}`);
+    // A call that was refused has no attempt to end; its missing line shows it.
+    if (open === undefined) return;
     if (programming) open.reject(new ReferenceError('programming'));
     else if (error !== undefined) open.reject(new CalleeError(error, details));
     else open.resolve(value ?? null);

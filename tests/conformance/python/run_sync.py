@@ -76,7 +76,10 @@ class Player:
         return ending.get()()
 
     def release(self, name: str, attempt: int, act: Callable[[], Any]) -> None:
-        ending = self.open.pop((name, attempt))
+        ending = self.open.pop((name, attempt), None)
+        if ending is None:
+            # The policy rejected the call, so that there is nothing to end.
+            return
         # On behalf of the callee, which works again from here on.
         self.virtual.woken()
         ending.put(act)

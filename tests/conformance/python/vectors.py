@@ -9,6 +9,7 @@ import difflib
 import json
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -245,19 +246,31 @@ def administer(policy: seawall.Policy[Any], step: Step) -> None:
 def main(play: Callable[[Vector], list[str]], arguments: list[str]) -> int:
     """Plays the files named, or all, and tells what differs."""
     files = [Path(argument) for argument in arguments] or sorted(FOLDER.glob("*/*.json"))
-    passed = failed = 0
+    counts = {"passed": 0, "failed": 0, "skipped": 0}
     for path in files:
         for vector in read(path):
-            lines = play(vector)
-            if lines == vector["transcript"]:
-                passed += 1
-                continue
-            failed += 1
-            print(f"{path}: {vector['title']}")
-            for line in difflib.unified_diff(vector["transcript"], lines, "vector", "here", lineterm=""):
-                print(f"    {line}")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed or not passed else 0
+            word, told = _judge(play, vector)
+            counts[word] += 1
+            if told:
+                print(f"{word}: {path.name}: {vector['title']}", *told, sep="\n    ")
+    print(", ".join(f"{count} {word}" for word, count in counts.items()))
+    return 1 if counts["failed"] or not counts["passed"] else 0
+
+
+def _judge(play: Callable[[Vector], list[str]], vector: Vector) -> tuple[str, list[str]]:
+    try:
+        lines = play(vector)
+    except DoesNotApply as why:
+        return "skipped", [str(why)]
+    except Exception:
+        return "failed", traceback.format_exc().splitlines()
+    if lines == vector["transcript"]:
+        return "passed", []
+    return "failed", list(difflib.unified_diff(vector["transcript"], lines, "vector", "here", lineterm=""))
+
+
+class DoesNotApply(Exception):
+    """The vector shows something that cannot happen with this driver."""
 
 
 def run(play: Callable[[Vector], list[str]]) -> None:
