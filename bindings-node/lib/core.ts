@@ -90,14 +90,14 @@ export class Core {
     return this.definition.name ?? this.label ?? '';
   }
 
-  /** The key of a call; a policy with a key cannot be called without one. */
-  keyOf(given: string | undefined, self: unknown, args: readonly unknown[]): string | null {
+  /** The key of a call; a policy with a key cannot be called without one. `run` has no arguments to find it in. */
+  keyOf(given: string | undefined, self: unknown, args: readonly unknown[] | undefined): string | null {
     const { key } = this.definition;
     if (key === undefined) {
       if (given === undefined) return null;
       throw new ConfigError('this policy has no key; give it one: policy(…, { key: (order) => order.tenant }, …)', this.shownName);
     }
-    const found: unknown = given ?? key.apply(self, [...args]);
+    const found: unknown = given ?? (args === undefined ? undefined : key.apply(self, [...args]));
     if (typeof found === 'string' || typeof found === 'number') return String(found);
     throw new ConfigError(`its key must be text or a number, not ${found === null ? 'null' : typeof found}; name one with using({ key })`, this.shownName);
   }

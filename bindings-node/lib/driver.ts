@@ -88,7 +88,7 @@ export class Run {
     const { core, self, args, signal } = work;
     signal?.throwIfAborted();
     this.outer = scope();
-    this.key = core.keyOf(work.key, self, args);
+    this.key = core.keyOf(work.key, self, work.wantsCurrent ? undefined : args);
     this.correlationId = this.outer?.correlationId ?? native.mintId();
     this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
     const only = core.part('chaos')?.only;

@@ -120,7 +120,7 @@ export function fallback(...steps: unknown[]): Policy<unknown> {
   return single(part) as Policy<unknown>;
 }
 
-type StepValue<S> = S extends (...args: any[]) => infer R ? Awaited<R> : Widen<S>;
+type StepValue<S> = S extends (...args: any[]) => infer R ? Widen<Awaited<R>> : Widen<S>;
 type Widen<S> = S extends string ? string : S extends number ? number : S extends boolean ? boolean : S;
 
 /** Records calls that failed for good, so that they can be redriven. */

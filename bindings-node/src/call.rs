@@ -42,9 +42,18 @@ fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>
 
 /// A call that has not begun.
 #[napi]
-pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags: u32, deadline_ms: f64, redrives: u32, now: f64) -> Result<u32> {
+pub fn call_new(
+    handle: u32,
+    key: Option<String>,
+    correlation_id: String,
+    flags: u32,
+    deadline_ms: f64,
+    redrives: u32,
+    now: f64,
+) -> Result<u32> {
     let policy = policy(handle)?;
-    let call = Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives, nanoseconds(now)).map_err(config)?;
+    let call =
+        Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives, nanoseconds(now)).map_err(config)?;
     Ok(CALLS.put(Arc::new(Mutex::new(call))))
 }
 
@@ -63,7 +72,16 @@ pub fn start(call: u32, now: f64) -> Result<Vec<i64>> {
 /// The callee of an attempt ended.
 #[napi]
 #[allow(clippy::too_many_arguments, reason = "an object would cost more than the call")]
-pub fn ended(call: u32, attempt: u32, kind: u32, bits: u32, status: u32, retry_after_ms: f64, error_type: String, now: f64) -> Result<Vec<i64>> {
+pub fn ended(
+    call: u32,
+    attempt: u32,
+    kind: u32,
+    bits: u32,
+    status: u32,
+    retry_after_ms: f64,
+    error_type: String,
+    now: f64,
+) -> Result<Vec<i64>> {
     let ended = Ended { attempt, kind, bits, status, retry_after_ms: retry_after_ms as i64, error_type: &error_type };
     input(call, |call| call.ended(nanoseconds(now), ended))
 }

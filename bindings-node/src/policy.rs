@@ -71,14 +71,32 @@ fn milliseconds(ms: Option<f64>) -> Option<u64> {
 
 /// Holds the circuit open; gives the events' records.
 #[napi]
-pub fn breaker_isolate(handle: u32, key: Option<String>, reason: String, author: Option<String>, expires_in_ms: Option<f64>, now: f64) -> Result<Vec<String>> {
-    policy(handle)?.breaker_isolate(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+pub fn breaker_isolate(
+    handle: u32,
+    key: Option<String>,
+    reason: String,
+    author: Option<String>,
+    expires_in_ms: Option<f64>,
+    now: f64,
+) -> Result<Vec<String>> {
+    policy(handle)?
+        .breaker_isolate(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now))
+        .map_err(config)
 }
 
 /// Lets every call through; gives the events' records.
 #[napi]
-pub fn breaker_disable(handle: u32, key: Option<String>, reason: String, author: Option<String>, expires_in_ms: Option<f64>, now: f64) -> Result<Vec<String>> {
-    policy(handle)?.breaker_disable(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+pub fn breaker_disable(
+    handle: u32,
+    key: Option<String>,
+    reason: String,
+    author: Option<String>,
+    expires_in_ms: Option<f64>,
+    now: f64,
+) -> Result<Vec<String>> {
+    policy(handle)?
+        .breaker_disable(key.as_deref(), &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now))
+        .map_err(config)
 }
 
 /// Closes the circuit and forgets its history; gives the events' records.

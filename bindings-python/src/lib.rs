@@ -14,7 +14,7 @@ use pyo3::prelude::*;
 /// The module `seawall._native`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
-    //    seawall_store_sqlite::register();
+    seawall_store_sqlite::register();
     module.add("NativeError", module.py().get_type::<error::NativeError>())?;
     module.add_class::<policy::Policy>()?;
     module.add_class::<call::Call>()?;

@@ -89,7 +89,7 @@ test('a store that cannot be reached loses the letter, never the caller’s erro
   const events = [];
   t.after(seawall.onEvent((event) => events.push(event.event)));
   await assert.rejects(deadLetter('orders', { store: 'sqlite:////proc/nowhere' })(fails)(), /bank is down/);
-  assert.deepEqual(events, ['dlq.lost']);
+  assert.deepEqual(events, ['attempt.failed', 'dlq.lost']);
 });
 
 test('put, peek, get, groups, stats, park and purge', async (t) => {

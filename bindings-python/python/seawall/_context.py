@@ -142,16 +142,24 @@ def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
-@contextmanager
-def attempt_context(here: Current) -> Generator[None, None, None]:
-    """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it."""
-    tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
-    try:
-        yield
-    finally:
-        _deadline.reset(tokens[2])
-        _correlation.reset(tokens[1])
-        _current.reset(tokens[0])
+class attempt_context:
+    """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it.
+
+    A class and not a generator, because `contextlib` sets attributes on errors that pass, and some errors refuse that.
+    """
+
+    def __init__(self, here: Current) -> None:
+        self._here = here
+
+    def __enter__(self) -> None:
+        here = self._here
+        self._tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
+
+    def __exit__(self, *error: object) -> None:
+        current, correlation, deadline = self._tokens
+        _deadline.reset(deadline)
+        _correlation.reset(correlation)
+        _current.reset(current)
 
 
 def redrives() -> int:

@@ -63,7 +63,11 @@ pub(crate) fn normalise(message: &str) -> String {
 }
 
 fn flush(word: &mut String, out: &mut String) {
-    if word.chars().any(|c| c.is_ascii_digit()) { out.push('#') } else { out.push_str(word) }
+    if word.chars().any(|c| c.is_ascii_digit()) {
+        out.push('#')
+    } else {
+        out.push_str(word)
+    }
     word.clear();
 }
 

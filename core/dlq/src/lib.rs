@@ -51,6 +51,5 @@ pub use record::{Origin, Record, RecordId, Redaction, SCHEMA, State, Times};
 pub use redrive::Redrive;
 pub use registry::{default_store_url, register_store, store_at};
 pub use store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token,
-    Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token, Write,
 };

@@ -60,11 +60,9 @@ impl Options {
     pub(crate) fn parse(json: &str) -> Result<Self, DlqError> {
         let json = if json.trim().is_empty() { "{}" } else { json };
         let form: Form = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("redrive: {why}")))?;
-        for (name, value) in [
-            ("limit", form.limit),
-            ("stop_after_failures", form.stop_after_failures),
-            ("max_redrives", form.max_redrives.map(u64::from)),
-        ] {
+        for (name, value) in
+            [("limit", form.limit), ("stop_after_failures", form.stop_after_failures), ("max_redrives", form.max_redrives.map(u64::from))]
+        {
             if value == Some(0) {
                 return Err(DlqError::invalid(format!("redrive.{name}: must be at least 1, or null for no limit")));
             }
@@ -88,6 +86,7 @@ impl Options {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 mod tests {
     use super::*;
 

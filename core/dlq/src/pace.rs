@@ -39,6 +39,7 @@ impl Pace {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 mod tests {
     use super::*;
 

@@ -84,9 +84,8 @@ impl Query {
             "key" => self.key = owned,
             "correlation_id" => self.correlation_id = owned,
             "state" => {
-                let state = State::from_word(text).ok_or_else(|| {
-                    DlqError::invalid(format!("{at}: '{text}' is no state; there are ready, leased, parked, archived"))
-                })?;
+                let state = State::from_word(text)
+                    .ok_or_else(|| DlqError::invalid(format!("{at}: '{text}' is no state; there are ready, leased, parked, archived")))?;
                 self.states = vec![state];
             }
             "older_than" => self.older_than = Some(instant_or_age(at, text, now)?),
@@ -130,12 +129,11 @@ impl Query {
 
 fn error_is(record: &Record, wanted: &str) -> bool {
     let kind = record.error.kind.as_str();
-    kind == wanted
-        || record.error.code.as_deref() == Some(wanted)
-        || kind.strip_suffix(wanted).is_some_and(|before| before.ends_with('.'))
+    kind == wanted || record.error.code.as_deref() == Some(wanted) || kind.strip_suffix(wanted).is_some_and(|before| before.ends_with('.'))
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 mod tests {
     use super::*;
 

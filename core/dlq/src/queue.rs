@@ -17,10 +17,12 @@ const NAME_BYTES: usize = 200;
 /// The longest page.
 const PAGE: usize = 1000;
 
+/// A store's URL and a queue's name.
+type Place = (String, String);
 type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// Letters that could not be written, by store and queue, for the whole process.
-static LOST: LazyLock<Mutex<HashMap<(String, String), Arc<AtomicU64>>>> = LazyLock::new(Mutex::default);
+static LOST: LazyLock<Mutex<HashMap<Place, Arc<AtomicU64>>>> = LazyLock::new(Mutex::default);
 
 /// One queue of dead letters. Cheap to clone; every method blocks for the time of a disk write at most, or until the letter's
 /// `write_timeout` while other processes write.
@@ -154,8 +156,7 @@ impl Queue {
         query.default_states(&OPEN, &[]);
         let after = cursor.map(|id| id.parse().map_err(|_| DlqError::invalid(format!("cursor: '{id}' is no letter's id")))).transpose()?;
         let page = Page { limit: limit.min(PAGE), after };
-        let letters: Vec<String> =
-            self.store.peek(&query, &page, self.now())?.iter().map(view::letter).collect::<Result<_, _>>()?;
+        let letters: Vec<String> = self.store.peek(&query, &page, self.now())?.iter().map(view::letter).collect::<Result<_, _>>()?;
         Ok(format!("[{}]", letters.join(",")))
     }
 

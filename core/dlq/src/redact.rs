@@ -9,8 +9,7 @@ use crate::{DlqError, Record};
 pub(crate) const BLANK: &str = "[redacted]";
 
 /// A name that contains one of these, letters and digits alone compared, is a secret's.
-const ANYWHERE: [&str; 9] =
-    ["authorization", "cookie", "password", "passwd", "passphrase", "secret", "cardnumber", "creditcard", "apikey"];
+const ANYWHERE: [&str; 9] = ["authorization", "cookie", "password", "passwd", "passphrase", "secret", "cardnumber", "creditcard", "apikey"];
 /// Only at the end: `access_token` is a secret, `tokens_used` is a count.
 const AT_END: [&str; 1] = ["token"];
 

@@ -126,12 +126,14 @@ fn value_end(bytes: &[u8], at: usize) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 mod tests {
     use super::*;
 
     #[test]
     fn secrets_go_and_all_else_stays_as_written() {
-        let text = r#"{"z": 1.50, "password": {"a": [1, "}"]}, "kwargs": {"Access-Token": 17 , "n": 123456789012345678901}, "a": ["\"token\":"]}"#;
+        let text =
+            r#"{"z": 1.50, "password": {"a": [1, "}"]}, "kwargs": {"Access-Token": 17 , "n": 123456789012345678901}, "a": ["\"token\":"]}"#;
         let (clean, places) = clean(text, &Rules::default()).unwrap();
         assert_eq!(
             clean,

@@ -55,7 +55,9 @@ pub fn default_store_url() -> Result<String, DlqError> {
         .or_else(|| given("XDG_STATE_HOME").map(|state| format!("{state}/seawall")))
         .or_else(|| given("HOME").map(|home| format!("{home}/.local/state/seawall")))
         .ok_or_else(|| {
-            DlqError::invalid("store: none given and no home directory known; give a store such as 'sqlite:///letters' or set SEAWALL_STORE")
+            DlqError::invalid(
+                "store: none given and no home directory known; give a store such as 'sqlite:///letters' or set SEAWALL_STORE",
+            )
         })?;
     Ok(format!("sqlite:///{base}/dlq"))
 }

@@ -55,6 +55,7 @@ pub(crate) fn instant_or_age(place: &str, text: &str, now: i64) -> Result<i64, D
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 mod tests {
     use super::*;
 

@@ -19,6 +19,9 @@ pub struct Vector {
     /// Whether sync Python runs callees in the caller's own thread.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cooperative: bool,
+    /// Whether it shows work that outlives its call, which asyncio never has: it awaits the callee's cleanup.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub abandons: bool,
     /// What happens.
     pub steps: Vec<Step>,
     /// The expected lines.

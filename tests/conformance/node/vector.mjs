@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-const VECTOR_KEYS = ['title', 'config', 'seed', 'steps', 'transcript', 'cooperative'];
+const VECTOR_KEYS = ['title', 'config', 'seed', 'steps', 'transcript', 'cooperative', 'abandons'];
 const STEP_KEYS = {
   start: ['key'],
   end: ['attempt', 'value', 'error', 'status', 'retry_after', 'programming'],

@@ -17,7 +17,7 @@ from typing import Any
 import seawall
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
-_VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative"}
+_VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative", "abandons"}
 _STEP_KEYS = {
     "start": {"key"},
     "end": {"attempt", "value", "error", "status", "retry_after", "programming"},

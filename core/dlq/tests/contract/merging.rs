@@ -14,7 +14,8 @@ pub const CASES: &[Case] = &[
 ];
 
 fn by_key(bench: &Bench) {
-    let failure = |message: &str| json!({"payload": 1, "idempotency_key": "k", "error": {"type": "E", "message": message}, "attempts": [{}, {}]});
+    let failure =
+        |message: &str| json!({"payload": 1, "idempotency_key": "k", "error": {"type": "E", "message": message}, "attempts": [{}, {}]});
     let first = bench.put(&failure("one"));
     bench.advance(5000);
     let second = bench.put(&failure("two"));
@@ -84,7 +85,8 @@ fn archive(bench: &Bench) {
 
 fn redriven(bench: &Bench) {
     let id = bench.put_number(1);
-    let again = |message: &str| bench.put(&json!({"payload": 1, "id": id, "error": {"type": "E", "message": message}, "attempts": [{}, {}]}));
+    let again =
+        |message: &str| bench.put(&json!({"payload": 1, "id": id, "error": {"type": "E", "message": message}, "attempts": [{}, {}]}));
     let redrive = bench.redrive(&json!({}));
     step(&redrive, 0);
     assert_eq!(again("inside"), id);

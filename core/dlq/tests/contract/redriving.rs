@@ -113,7 +113,10 @@ fn released(bench: &Bench) {
     step(&redrive, 0);
     assert!(redrive.released(1).unwrap());
     let letter = bench.get(&id);
-    assert_eq!((letter["state"].as_str(), letter["redrives"].as_u64(), letter["attempt_count"].as_u64()), (Some("ready"), Some(0), Some(0)));
+    assert_eq!(
+        (letter["state"].as_str(), letter["redrives"].as_u64(), letter["attempt_count"].as_u64()),
+        (Some("ready"), Some(0), Some(0))
+    );
 }
 
 fn rate(bench: &Bench) {
@@ -156,7 +159,8 @@ fn skipped(bench: &Bench) {
     bench.put(&json!({"payload": 1, "redrivable": false}));
     bench.put_number(2);
     // One that only a later build may act on: readable, not redrivable here.
-    let mut record = bench.store.peek(&Query::all(bench.queue.name()), &seawall_dlq::Page { limit: 1, after: None }, bench.now()).unwrap().remove(0);
+    let mut record =
+        bench.store.peek(&Query::all(bench.queue.name()), &seawall_dlq::Page { limit: 1, after: None }, bench.now()).unwrap().remove(0);
     record.id = "ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap();
     record.min = 99;
     let write = seawall_dlq::Write { durability: Default::default(), by: std::time::Instant::now(), now: bench.now(), within_retry: false };

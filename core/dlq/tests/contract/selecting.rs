@@ -39,7 +39,9 @@ fn whole(bench: &Bench) {
     assert_eq!(letter["error"], error);
     let attempt = json!({"number": 1, "time": "2026-11-24T23:29:50.000Z", "outcome": "exception", "message": "no", "duration_ms": 12});
     assert_eq!(letter["attempts"], json!([attempt]));
-    for (name, value) in [("idempotency_key", "k1"), ("correlation_id", "c1"), ("key", "tenant"), ("policy", "payments"), ("state", "ready")] {
+    for (name, value) in
+        [("idempotency_key", "k1"), ("correlation_id", "c1"), ("key", "tenant"), ("policy", "payments"), ("state", "ready")]
+    {
         assert_eq!(letter[name], value, "{name}");
     }
     assert_eq!(letter["headers"], json!({"a": "1", "b": ["2", "3"]}));
@@ -83,7 +85,8 @@ fn pages(bench: &Bench) {
 }
 
 fn filters(bench: &Bench) {
-    let one = bench.put(&json!({"payload": 1, "error": {"type": "bank.Refused", "code": "E1"}, "policy": "pay", "key": "t1", "correlation_id": "c1"}));
+    let one = bench
+        .put(&json!({"payload": 1, "error": {"type": "bank.Refused", "code": "E1"}, "policy": "pay", "key": "t1", "correlation_id": "c1"}));
     bench.advance(3_600_000);
     bench.put(&json!({"payload": 2, "error": {"type": "Timeout", "code": "E2"}, "policy": "ship", "key": "t2", "correlation_id": "c2"}));
     let group = bench.get(&one)["group"].clone();
@@ -173,8 +176,16 @@ fn secrets(bench: &Bench) {
     assert_eq!(letter["payload"], json!({"user": "ada", "password": "[redacted]", "card": {"card_number": "[redacted]"}}));
     assert_eq!(letter["headers"], json!({"Authorization": "[redacted]", "x": "y"}));
     assert_eq!(letter["error"]["message"], "login password=[redacted] failed");
-    let wanted = ["/payload/card/card_number", "/payload/password", "/headers/Authorization", "/error/message", "/error/stack",
-        "/error/response/secret", "/attempts/0/message", "/attempts/0/body/api_key"];
+    let wanted = [
+        "/payload/card/card_number",
+        "/payload/password",
+        "/headers/Authorization",
+        "/error/message",
+        "/error/stack",
+        "/error/response/secret",
+        "/attempts/0/message",
+        "/attempts/0/body/api_key",
+    ];
     assert_eq!(letter["redacted"], json!(wanted));
     // What the store holds, not only what it shows.
     let page = seawall_dlq::Page { limit: 9, after: None };

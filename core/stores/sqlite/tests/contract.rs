@@ -81,6 +81,7 @@ fn somebody_elses_database_is_left_alone() {
     let error = seawall_store_sqlite::open(scratch.path()).err().unwrap();
     assert!(error.code == "store.schema" && error.message.contains("another application"), "{error}");
     assert_eq!(fs::read(&file).unwrap(), before);
-    fs::write(&file, "no database at all, only some text that is long enough to have a header of its own, and then some more of it").unwrap();
+    fs::write(&file, "no database at all, only some text that is long enough to have a header of its own, and then some more of it")
+        .unwrap();
     assert_eq!(seawall_store_sqlite::open(scratch.path()).err().unwrap().code, "store.schema");
 }

@@ -1,0 +1,108 @@
+// Accepted by tsc --strict, but for the lines that are marked: each of those must be an error.
+import * as seawall from 'seawall';
+import { clock, disabled, reset, type TestClock } from 'seawall/testing';
+
+interface Order {
+  id: number;
+  tenant: string;
+}
+
+type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
+function same<A, B>(_: Same<A, B>): void {}
+
+async function charge(order: Order, cents: number): Promise<string> {
+  return `${order.id} ${cents}`;
+}
+
+const payments = seawall.policy(
+  'payments',
+  { key: (order: Order) => order.tenant },
+  seawall.retry({ maxAttempts: 4, baseDelay: '100ms', on: [Error, 'http:5xx', (error: unknown) => error !== null] }),
+  seawall.circuitBreaker({ failureRatio: 0.5, breakDuration: 5_000 }),
+  seawall.bulkhead({ maxConcurrent: 10 }),
+  seawall.rateLimit({ rate: '100/s' }),
+  seawall.timeout({ attempt: '2s', total: '10s' }),
+  seawall.deadLetter('orders', { store: 'memory:', capture: (order: Order) => order.id }),
+  seawall.chaos({ fault: [[Error, 3], 'outage'], rate: '30%', expiresIn: '1h' }),
+);
+
+// The signature stays: parameters, overloads, promise.
+const guarded = payments(charge);
+same<typeof guarded, typeof charge>(true);
+void guarded({ id: 1, tenant: 'a' }, 2);
+void guarded({ id: 1, tenant: 'a' }, '2'); // error
+void guarded(1); // error
+
+function lookup(id: number): Promise<number>;
+function lookup(id: string): Promise<string>;
+function lookup(id: number | string): Promise<number | string> {
+  return Promise.resolve(id);
+}
+const found: Promise<number> = payments(lookup)(1);
+const misread: Promise<number> = payments(lookup)('a'); // error
+
+// A plain function gives a promise.
+const doubled = seawall.retry()((n: number) => n * 2);
+same<ReturnType<typeof doubled>, Promise<number>>(true);
+const wrong: number = doubled(1); // error
+
+// A fallback widens what comes back.
+const maybe = seawall.policy(seawall.fallback(null), seawall.retry())(charge);
+same<Awaited<ReturnType<typeof maybe>>, string | null>(true);
+const certain: Promise<string> = maybe({ id: 1, tenant: 'a' }, 2); // error
+const chain = seawall.fallback(() => 7, false)(charge);
+same<Awaited<ReturnType<typeof chain>>, string | number | boolean>(true);
+
+// `run` hands over the context.
+const ran: Promise<number> = payments.run(({ attempt, signal }) => (signal.aborted ? 0 : attempt), { key: 'a', idempotencyKey: 'k' });
+void payments.run(({ attemptt }) => attemptt); // error
+void payments.using({ keyy: 'a' }); // error
+const state: 'closed' | 'open' | 'half_open' | 'isolated' | 'disabled' = payments.using({ key: 'a' }).breaker.state;
+payments.breaker.isolate({ author: 'me' }); // error
+
+// Options are checked by name, type and word.
+seawall.retry({ maxAttempst: 3 }); // error
+seawall.retry({ maxAttempts: '3' }); // error
+seawall.retry({ jitter: 'some' }); // error
+seawall.timeout({ attempt: new Date() }); // error
+seawall.rateLimit(); // error
+seawall.policy('x', 7); // error
+
+class Till {
+  @payments
+  async charge(order: Order): Promise<number> {
+    return order.id;
+  }
+
+  @seawall.retry // error
+  async refund(order: Order): Promise<number> {
+    return order.id;
+  }
+}
+
+// Errors narrow, letters are typed.
+try {
+  await new Till().charge({ id: 1, tenant: 'a' });
+} catch (error) {
+  if (error instanceof seawall.RejectedError) {
+    const after: number | undefined = error.retryAfterMs;
+    const code: seawall.ErrorCode = error.code;
+    void [after, code, error.nothing]; // error
+  }
+  const known = seawall.failure(error);
+  void known?.attempts[0]?.outcome;
+}
+
+const queue = new seawall.DeadLetterQueue<Order>('orders', { store: 'memory:' });
+void queue.put({ id: 1, tenant: 'a' }, { error: new Error('boom') });
+void queue.put({ id: 'a' }); // error
+void queue.redrive((letter) => letter.payload.tenant, { rate: '10/s', limit: null });
+void queue.redrive((letter) => letter.payload.colour); // error
+
+const stop: () => void = seawall.onEvent((event) => event.correlation_id);
+const time: TestClock = clock({ seed: 7 });
+await time.advance('1s');
+reset();
+disabled().restore();
+
+export { certain, found, misread, ran, state, stop, wrong };
