@@ -32,12 +32,13 @@ def one(output: str, status: int) -> Counts:
 
 
 def plain(output: str, status: int) -> Counts:
-    """Our own runners end with `N passed, N failed` or `N passed, N failed, N skipped`."""
+    """Our own runners end with `N passed, N failed` or `N passed, N failed, N skipped`; `skipped: NAME` and a line why come before."""
     found = re.findall(r"^(\d+) passed, (\d+) failed(?:, (\d+) skipped)?", output, re.MULTILINE)
     if not found:
         return Counts()
     passed, failed, skipped = found[-1]
-    return Counts(int(passed), int(failed), int(skipped or 0))
+    reasons = dict.fromkeys(re.findall(r"^skipped: .+\n +(.+)$", output, re.MULTILINE))
+    return Counts(int(passed), int(failed), int(skipped or 0), tuple(reasons))
 
 
 def cargo(output: str, status: int) -> Counts:

@@ -7,18 +7,23 @@ Exit status 1 if anything failed.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from counts import Counts
+from counts import ANSI, Counts
 from suites import SUITES, Suite
 
 ROOT = Path(__file__).resolve().parents[2]
 LOGS = ROOT / "target" / "test-logs"
-TAIL_LINES = 60
+SHOWN_LINES = 60
+# Logs are read as text.
+PLAIN = {"TERM": "dumb", "NO_COLOR": "1", "CARGO_TERM_COLOR": "never"}
+# Where cargo, pytest and node begin to tell.
+FAILURES = re.compile(r"failures:$|=+ (FAILURES|ERRORS) =+$|not ok \d+|error(\[E\d+\])?: ")
 
 
 def main(words: list[str]) -> int:
@@ -50,10 +55,17 @@ def run(suite: Suite) -> Counts:
         output += "\nnothing ran: no count was found in this output\n"
     print(f"{counts.passed:5} passed {counts.failed:3} failed {counts.skipped:3} skipped {time.monotonic() - began:7.1f} s")
     if counts.failed:
-        lines = output.splitlines()
-        print("\n".join(f"   | {line}" for line in lines[-TAIL_LINES:]))
-        print(f"   | ({len(lines)} lines in {log.relative_to(ROOT)})", flush=True)
+        print("\n".join(f"   | {line}" for line in excerpt(output)))
+        print(f"   | (all of it: {log.relative_to(ROOT)})", flush=True)
     return counts
+
+
+def excerpt(output: str) -> list[str]:
+    """The lines that say what failed: from where a runner lists its failures, else the last ones."""
+    lines = ANSI.sub("", output).splitlines()
+    heads = [index for index, line in enumerate(lines) if FAILURES.match(line)]
+    start = heads[0] if heads else max(0, len(lines) - SHOWN_LINES)
+    return lines[start : start + SHOWN_LINES]
 
 
 def execute(suite: Suite, log: Path) -> int:
@@ -66,7 +78,7 @@ def execute(suite: Suite, log: Path) -> int:
             child = subprocess.Popen(
                 command,
                 cwd=ROOT,
-                env={**os.environ, **suite.env},
+                env={**os.environ, **PLAIN, **suite.env},
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -19,6 +19,7 @@ HERE = Path(__file__).parent
     [
         (counts.plain, "x\n12 passed, 3 failed\n", Counts(12, 3)),
         (counts.plain, "1 passed, 0 failed\n7 passed, 0 failed, 2 skipped\n", Counts(7, 0, 2)),
+        (counts.plain, "skipped: a.json: b\n    no clock\n7 passed, 0 failed, 1 skipped\n", Counts(7, 0, 1, ("no clock",))),
         (counts.plain, "nothing of the kind", Counts()),
         (
             counts.cargo,

@@ -89,7 +89,7 @@ def _stacks(run: Audited, axis: Axis) -> list[list[int]]:
     for order in run.orders:
         answer = run.answers.get(order.id)
         if answer is not None:
-            bins[int(_offset(run, answer["arrived"]) / axis.step)][_outcome(run, order.id)] += 1
+            bins[min(len(bins) - 1, int(_offset(run, answer["arrived"]) / axis.step))][_outcome(run, order.id)] += 1
     return bins
 
 

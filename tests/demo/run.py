@@ -6,6 +6,7 @@ order was charged exactly once and the sums match to the cent, 1 if not, 2 if th
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -62,7 +63,10 @@ def main() -> int:
         return 2
     seconds = run_seconds(len(orders), FAST_SECONDS if os.environ.get("FAST") == "1" else RUN_SECONDS)
     _announce(orders, source, seconds)
-    shutil.rmtree(OUT, ignore_errors=True)
+    lock = _emptied(OUT)
+    if lock is None:
+        print(f"demo: another run is writing to {_shown(OUT)}; wait for it to end", file=sys.stderr)
+        return 2
     try:
         facts = _play(orders, seconds)
     except RunError as error:
@@ -80,6 +84,20 @@ def _orders() -> tuple[list[Order], str]:
         return read(path, {what: os.environ.get(name, "") for what, name in CHOSEN_BY.items()}), path
     count = FAST_ORDERS if os.environ.get("FAST") == "1" else DAY_ORDERS
     return generate(count), f"{count:,} generated card fares"
+
+
+def _emptied(folder: Path) -> int | None:
+    """The folder, empty and locked for as long as this process lives; None if another holds it."""
+    folder.mkdir(exist_ok=True)
+    lock = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    for path in folder.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return lock
 
 
 def _announce(orders: list[Order], source: str, seconds: float) -> None:
