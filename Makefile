@@ -12,14 +12,16 @@ PYTHON ?= python3
 # rustup's folder is not on every shell's path.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 # One target folder and one interpreter for cargo, maturin and napi: otherwise each compiles the dependencies again.
-export CARGO_BUILD_TARGET ?= $(shell rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+CARGO_BUILD_TARGET ?= $(shell PATH="$(PATH)" rustc -vV 2>/dev/null | sed -n 's/^host: //p')
+export CARGO_BUILD_TARGET := $(CARGO_BUILD_TARGET)
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
 # What the demo reads.
 export FAST INPUT INPUT_ID INPUT_TIME INPUT_AMOUNT
 
-RUST := Cargo.toml Cargo.lock $(shell find core bindings-python/src -name '*.rs' -o -name Cargo.toml) bindings-python/Cargo.toml
-NODE := Cargo.toml Cargo.lock package.json $(shell find core bindings-node/src bindings-node/lib -type f) bindings-node/Cargo.toml
+CORE := Cargo.toml Cargo.lock $(shell find core -name '*.rs' -o -name Cargo.toml)
+PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python/src -type f)
+NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
 .PHONY: build test demo lint clean tools
@@ -50,7 +52,7 @@ tools:
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r tests/ci/requirements.txt
 	@touch $@
 
-.venv/.native: .venv/.ready pyproject.toml $(RUST)
+.venv/.native: .venv/.ready pyproject.toml $(PYTHON_MODULE)
 	@echo "== Native module for Python (profile ci)"
 	@.venv/bin/maturin develop --quiet --profile ci
 	@touch $@
@@ -60,7 +62,7 @@ node_modules/.ready: package.json package-lock.json | tools
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
-node_modules/.native: node_modules/.ready .venv/.ready $(NODE)
+node_modules/.native: node_modules/.ready $(NODE_MODULE)
 	@echo "== Native module for Node (profile ci) and TypeScript"
 	@npm run --silent build
 	@touch $@

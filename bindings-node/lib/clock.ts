@@ -9,6 +9,7 @@ import { DeadlineList, type Racer } from './deadlines.js';
 
 const RealDate = globalThis.Date;
 const realSetTimeout = globalThis.setTimeout;
+const realSetImmediate = globalThis.setImmediate;
 const realNow = performance.now.bind(performance);
 
 /** Virtual time, put in force by `seawall/testing`. */
@@ -54,6 +55,11 @@ export function wallNow(): number {
   return globalThis.Date.now();
 }
 
+/** One turn of the event loop, whatever timers are faked. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => void realSetImmediate(resolve));
+}
+
 /** A timer that can be called off. */
 export type Cancel = () => void;
 
@@ -72,7 +78,7 @@ export function sleep(ms: number, fire: () => void): Cancel {
   const racer = virtual.wait(ms, fire);
   if (racer !== undefined) return () => racer.cancel();
   let wanted = true;
-  queueMicrotask(() => {
+  void Promise.resolve().then(() => {
     if (wanted) fire();
   });
   return () => {

@@ -3,7 +3,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
 import * as clock from './clock.js';
-import { native } from './native.js';
+import { type Handle, native } from './native.js';
 
 /** What a guarded function can know about the call that it runs in. */
 export interface Current {
@@ -32,8 +32,15 @@ export interface ScopeFields {
   error?: unknown;
   traceparent?: string | undefined;
   letter?: Redriven | undefined;
-  /** Whether a retry will try again what fails in here. */
-  isRetried?: boolean;
+  /** Given by a retry, which may try again what fails in here: letters that are to be archived if it succeeds. */
+  trail?: WrittenLetter[];
+}
+
+/** A letter of a call that may yet succeed. */
+export interface WrittenLetter {
+  readonly queue: Handle;
+  readonly correlationId: string;
+  readonly operation: string;
 }
 
 /** The letter being redriven. */
@@ -52,7 +59,7 @@ export class Scope implements Current {
   readonly error: unknown;
   readonly traceparent: string | undefined;
   readonly letter: Redriven | undefined;
-  readonly isRetried: boolean;
+  readonly trail: WrittenLetter[] | undefined;
   private controller: AbortController | undefined;
   private ended: { reason: unknown } | undefined;
   private listeners: Set<(reason: unknown) => void> | undefined;
@@ -69,7 +76,7 @@ export class Scope implements Current {
     this.error = fields.error;
     this.traceparent = fields.traceparent ?? outer?.traceparent;
     this.letter = fields.letter ?? outer?.letter;
-    this.isRetried = fields.isRetried ?? outer?.isRetried ?? false;
+    this.trail = fields.trail ?? outer?.trail;
   }
 
   get remaining(): number | undefined {

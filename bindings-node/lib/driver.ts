@@ -7,16 +7,17 @@
 
 import * as clock from './clock.js';
 import { errorType, isInjected, Kind, kindOf, markInjected, retryAfterOf, statusOf } from './classify.js';
-import { type Current, Scope, scope, within } from './context.js';
+import { type Current, Scope, scope, within, type WrittenLetter } from './context.js';
 import type { Core } from './core.js';
 import type { Racer } from './deadlines.js';
 import { isDisabled } from './disabled.js';
 import { annotate, type Failure, InjectedFaultError } from './errors.js';
 import { emitRecords } from './events.js';
-import { writeLetter } from './letter-writer.js';
+import { recovered, writeLetter } from './letter-writer.js';
 import { native } from './native.js';
 import { ourError, readReport } from './report.js';
 import { parkFor, unpark, wake } from './tickets.js';
+import { attach, keyFrom, makeFault, quietly, valueInForce } from './user-code.js';
 
 /** One call to be guarded. */
 export interface Work {
@@ -79,7 +80,10 @@ export class Run {
   private cancellation: { reason: unknown } | undefined;
   private fallbackValue: unknown;
   private finish: Finish | undefined;
+  /** Letters written further in, while this policy may still try again. */
+  private readonly trail: { trail: WrittenLetter[] } | undefined;
   private readonly isSpared: boolean;
+  private reported: string | undefined;
   private isAsking = false;
   private isClosed = false;
   private readonly release: Array<() => void> = [];
@@ -92,7 +96,8 @@ export class Run {
     this.correlationId = this.outer?.correlationId ?? native.mintId();
     this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
     const only = core.part('chaos')?.only;
-    this.isSpared = only !== undefined && !only.apply(self, [...args]);
+    this.isSpared = only !== undefined && quietly(() => only.apply(self, [...args])) !== true;
+    this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
     this.handle = native.callNew(policy, this.key, this.correlationId, 0, left, this.outer?.letter?.redrives ?? 0, clock.now());
@@ -147,22 +152,23 @@ export class Run {
   start(number: number, deadlineMs: number, latencyMs: number, fault: number): void {
     const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
     const { key, correlationId, idempotencyKey } = this;
-    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, ...this.retried }, this.outer);
+    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, ...this.trail }, this.outer);
     const attempt: Attempt = { scope: inner, value: undefined, error: undefined, isOpen: true };
     this.attempts.set(number, attempt);
     if (number === 1) this.startedAt = clock.wallNow();
     const begin = (): void => {
-      if (!attempt.isOpen) return;
       if (fault >= 0 && !this.isSpared) this.failed(number, this.fault(fault));
       else this.invoke(number, inner);
     };
-    if (latencyMs > 0 && !this.isSpared) clock.sleep(latencyMs, begin);
-    else begin();
-  }
-
-  /** Failures in here are tried again by this policy, which matters to letters written further in. */
-  private get retried(): { isRetried: true } | undefined {
-    return this.work.core.part('retry') === undefined ? undefined : { isRetried: true };
+    if (latencyMs === 0 || this.isSpared) return begin();
+    const stop = clock.sleep(latencyMs, () => {
+      release();
+      begin();
+    });
+    const release = inner.onCut((reason) => {
+      stop();
+      this.failed(number, reason);
+    });
   }
 
   private invoke(number: number, inner: Scope): void {
@@ -283,7 +289,10 @@ export class Run {
 
   /** The value of the call, or its error. */
   outcome([what, number]: Finish): unknown {
-    if (what === 0) return this.attempts.get(number)?.value;
+    if (what === 0) {
+      if (this.trail !== undefined && this.trail.trail.length > 0) recovered(this.trail.trail);
+      return this.attempts.get(number)?.value;
+    }
     if (what === 2) return this.fallbackValue;
     if (what === 3) throw this.cancellation !== undefined ? this.cancellation.reason : this.attempts.get(this.attempts.size)?.error;
     annotate(this.error, this.knowledge());
@@ -292,14 +301,13 @@ export class Run {
 
   /** What `failure(error)` will say; read from the report only when somebody asks. */
   private knowledge(): () => Failure {
-    const report = native.callReport(this.handle);
-    const { letterId, error } = this;
+    const { report, letterId, error } = this;
     return () => readReport(report, letterId, isInjected(error));
   }
 
-  /** Numbers of attempts, for the letter. */
+  /** The engine's report, asked for once the call has failed. */
   get report(): string {
-    return native.callReport(this.handle);
+    return (this.reported ??= native.callReport(this.handle));
   }
 
   /** Ends timers, waits and listeners; late attempts are still reported. */
@@ -309,6 +317,8 @@ export class Run {
     for (const timer of this.timers.values()) timer.cancel();
     this.stopSleep?.();
     if (this.ticket !== undefined) unpark(this.ticket);
+    // What came too late to matter may still free a slot.
+    for (const input of this.inbox.splice(0)) this.perform(input());
     this.dropWhenIdle();
   }
 
@@ -345,30 +355,4 @@ function hasEvents(ops: number[]): boolean {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
-}
-
-function keyFrom(core: Core, work: Work): string | undefined {
-  const make = core.part('dead_letter')?.idempotencyKey;
-  return make === undefined ? undefined : String(make.apply(work.self, [...work.args]));
-}
-
-/** An error of the user's own: a class is constructed, a function called like the callee. */
-function makeFault(fault: unknown, self: unknown, args: readonly unknown[]): unknown {
-  if (typeof fault !== 'function') return undefined;
-  const isClass = fault.prototype instanceof Error || fault === Error || /^class\b/.test(Function.prototype.toString.call(fault));
-  return isClass ? new (fault as new (message: string) => unknown)('injected by chaos') : fault.apply(self, [...args]);
-}
-
-/** The value of a fallback: the code's own object, unless a policy file says otherwise. */
-function valueInForce(core: Core): unknown {
-  const part = core.part('fallback');
-  const inForce = core.info.parts['fallback']?.['value'];
-  return part !== undefined && JSON.stringify(inForce) === JSON.stringify(part.data['value'] ?? null) ? part.value : inForce;
-}
-
-/** A failed fallback leaves the original error in charge; its own is attached where there is room. */
-function attach(error: unknown, failed: unknown): void {
-  if (error instanceof Error && error.cause === undefined && Object.isExtensible(error) && failed !== error) {
-    Object.defineProperty(error, 'cause', { value: failed, writable: true, configurable: true });
-  }
 }

@@ -64,20 +64,33 @@ export interface Refusal {
   counts: Record<string, number>;
 }
 
-/** A policy refused the call. It has no stack of its own: refusing must stay cheap when everything is refused. */
-export class RejectedError extends SeawallError {
-  /** The circuit breaker's state at the refusal, where one refused. */
-  readonly state: string | undefined;
-  /** Changes with every transition of the circuit breaker. */
-  readonly generation: number | undefined;
-  /** The circuit breaker's counts when it opened. */
-  readonly counts: Readonly<Record<string, number>> | undefined;
+/** What a rejection is made of. */
+export interface RejectionFields extends ErrorFields {
+  refusal?: (() => Refusal | undefined) | undefined;
+}
 
-  constructor(message: string, fields: ErrorFields & Partial<Refusal> = {}) {
+/** A policy refused the call. It has no stack of its own, and reads its details only when asked: refusing must stay cheap when everything is refused. */
+export class RejectedError extends SeawallError {
+  readonly #refusal: () => Refusal | undefined;
+
+  constructor(message: string, fields: RejectionFields = {}) {
     super(message, fields);
-    this.state = fields.state;
-    this.generation = fields.generation;
-    this.counts = fields.counts;
+    this.#refusal = fields.refusal ?? (() => undefined);
+  }
+
+  /** The circuit breaker's state at the refusal, where one refused. */
+  get state(): string | undefined {
+    return this.#refusal()?.state;
+  }
+
+  /** Changes with every transition of the circuit breaker. */
+  get generation(): number | undefined {
+    return this.#refusal()?.generation;
+  }
+
+  /** The circuit breaker's counts when it opened. */
+  get counts(): Readonly<Record<string, number>> | undefined {
+    return this.#refusal()?.counts;
   }
 }
 
@@ -132,7 +145,7 @@ for (const [name, kind] of Object.entries(CLASSES)) {
 }
 
 /** The error of a code, of the class that the table names, without walking the stack. */
-export function make(code: ErrorCode, message: string, fields: ErrorFields & Partial<Refusal>): SeawallError {
+export function make(code: ErrorCode, message: string, fields: RejectionFields): SeawallError {
   const kind = CLASSES[ERROR_CLASSES[code][0] as keyof typeof CLASSES] as new (message: string, fields: object) => SeawallError;
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;

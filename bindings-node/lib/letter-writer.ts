@@ -2,6 +2,7 @@
 
 import { errorType } from './classify.js';
 import * as clock from './clock.js';
+import type { WrittenLetter } from './context.js';
 import type { Run } from './driver.js';
 import { toMs } from './duration.js';
 import { encode, encodeError } from './encode.js';
@@ -47,7 +48,14 @@ async function write(run: Run, queue: string, store: string | undefined, writeTi
   const form = redacted(run, letterOf(run, queue));
   form['write_timeout'] = typeof writeTimeout === 'number' ? `${writeTimeout}ms` : writeTimeout;
   const handle = await openQueue(queue, store);
-  return { id: await track(native.queuePut(handle, JSON.stringify(form))), form };
+  const id = await track(native.queuePut(handle, JSON.stringify(form)));
+  run.outer?.trail?.push({ queue: handle, correlationId: run.correlationId, operation: run.work.fn.name });
+  return { id, form };
+}
+
+/** An outer retry succeeded after all: the letters written on the way are archived. If that fails, they are merely redriven in vain. */
+export function recovered(letters: readonly WrittenLetter[]): void {
+  for (const { queue, correlationId, operation } of letters) track(native.queueArchive(queue, correlationId, operation)).catch(() => undefined);
 }
 
 function letterOf(run: Run, queue: string): Form {
@@ -67,7 +75,7 @@ function letterOf(run: Run, queue: string): Form {
     policy: core.shownName,
     operation: fn.name,
     language: 'node',
-    within_retry: run.outer?.isRetried ?? false,
+    within_retry: run.outer?.trail !== undefined,
   };
   if (run.key !== null) form['key'] = run.key;
   if (run.idempotencyKey !== undefined) form['idempotency_key'] = run.idempotencyKey;

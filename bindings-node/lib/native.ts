@@ -52,6 +52,7 @@ export interface Native {
   queueStats(queue: Handle): Promise<string>;
   queuePark(queue: Handle, filter: string): Promise<string>;
   queuePurge(queue: Handle, filter: string, all: boolean, dryRun: boolean): Promise<string>;
+  queueArchive(queue: Handle, correlationId: string, operation: string): Promise<string>;
   redriveNew(queue: Handle, options: string, now: number): Promise<Handle>;
   redriveDrop(redrive: Handle): void;
   redriveNext(redrive: Handle, now: number): Promise<string>;

@@ -79,7 +79,7 @@ async function deliverAll(queue: string, plan: Handle, handler: (letter: DeadLet
     const step = JSON.parse(await track(native.redriveNext(plan, clock.now()))) as Step;
     if (step.done !== undefined) return step.done;
     // What is pending ends when others say so; that is not a wait of ours, so it stays out of virtual time.
-    if (step.pending !== undefined) await new Promise<void>((resolve) => void setImmediate(resolve));
+    if (step.pending !== undefined) await clock.turn();
     else if (step.wait_ms !== undefined) await new Promise<void>((resolve) => void clock.sleep(step.wait_ms!, resolve));
     else await deliver(queue, plan, handler, toLetter(step.deliver!), step.token!);
   }

@@ -1,6 +1,6 @@
 /** The engine's report of a call, as errors and `failure()` show it. */
 
-import { type AttemptRecord, type Failure, make, type SeawallError } from './errors.js';
+import { type AttemptRecord, type Failure, make, type Refusal, type SeawallError } from './errors.js';
 import type { Run } from './driver.js';
 import { ERROR_CODES, type ErrorCode, type Reason } from './table.js';
 
@@ -61,9 +61,15 @@ export function ourError(run: Run, how: number, place: number, retryAfterMs: num
   const shown = policy === '' ? 'this policy' : `policy "${policy}"${run.key === null ? '' : ` (key "${run.key}")`}`;
   const again = retryAfterMs < 0 ? '' : `; call again in ${retryAfterMs} ms`;
   if (!code.startsWith('circuit.')) return make(code, `${shown}: ${MESSAGES[code] ?? code}${again}`, fields);
-  const { rejection } = JSON.parse(run.report) as Report;
-  const details = rejection === null ? {} : { state: rejection.state, generation: rejection.generation, counts: { total: rejection.total, failures: rejection.failures } };
-  return make(code, `${shown}: ${MESSAGES[code]}${again}`, { ...fields, ...details });
+  const { report } = run;
+  return make(code, `${shown}: ${MESSAGES[code]}${again}`, { ...fields, refusal: () => readRefusal(report) });
+}
+
+function readRefusal(report: string): Refusal | undefined {
+  const { rejection } = JSON.parse(report) as Report;
+  if (rejection === null) return undefined;
+  const { state, generation, total, failures } = rejection;
+  return { state, generation, counts: { total, failures } };
 }
 
 const MESSAGES: Partial<Record<ErrorCode, string>> = {

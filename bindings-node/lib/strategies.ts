@@ -125,6 +125,7 @@ type Widen<S> = S extends string ? string : S extends number ? number : S extend
 
 /** Records calls that failed for good, so that they can be redriven. */
 export function deadLetter(queue?: string, given: DeadLetterOptions = {}): Policy {
+  if (typeof queue === 'function') options('deadLetter', [queue]);
   if (queue !== undefined && typeof queue !== 'string') {
     throw new ConfigError('expected the name of a queue first: deadLetter("orders", { … })', 'dead_letter.queue');
   }

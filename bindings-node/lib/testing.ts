@@ -10,9 +10,6 @@ import { native } from './native.js';
 import { forgetQueues, underWay } from './queues.js';
 import type { DurationLike } from './table.js';
 
-/** Captured at load: fake timers must not stop a test from coming to rest. */
-const realImmediate = globalThis.setImmediate;
-
 export interface ClockOptions {
   /** A wait of ours moves the clock on at once. Default: true. */
   autoAdvance?: boolean;
@@ -131,6 +128,6 @@ class VirtualClock implements TestClock, driverClock.VirtualTime {
 /** Until nothing more happens by itself: promises have settled and letters are written. */
 async function rest(): Promise<void> {
   do {
-    await new Promise<void>((resolve) => void realImmediate(resolve));
+    await driverClock.turn();
   } while (underWay().size > 0);
 }

@@ -141,6 +141,12 @@ pub fn queue_purge(queue: u32, filter: String, all: bool, dry_run: bool) -> Resu
     on(queue, move |queue| queue.purge(&filter, all, dry_run))
 }
 
+/// Archives the open letters of one call as recovered; gives how many.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_archive(queue: u32, correlation_id: String, operation: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.archive(&correlation_id, &operation).map(|count| count.to_string()))
+}
+
 /// Plans a redrive.
 #[napi(ts_return_type = "Promise<number>")]
 pub fn redrive_new(queue: u32, options: String, now_ms: f64) -> Result<AsyncTask<Open<Redrive>>> {

@@ -46,7 +46,16 @@ impl Call {
     }
 
     #[allow(clippy::too_many_arguments, reason = "one outcome, told in full")]
-    fn ended<'py>(&self, py: Python<'py>, attempt: u32, kind: u32, bits: u32, status: u32, retry_after_ms: i64, error_type: &str) -> PyResult<Bound<'py, PyList>> {
+    fn ended<'py>(
+        &self,
+        py: Python<'py>,
+        attempt: u32,
+        kind: u32,
+        bits: u32,
+        status: u32,
+        retry_after_ms: i64,
+        error_type: &str,
+    ) -> PyResult<Bound<'py, PyList>> {
         self.step(py, |call, now| call.ended(now, Ended { attempt, kind, bits, status, retry_after_ms, error_type }))
     }
 

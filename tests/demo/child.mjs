@@ -31,6 +31,8 @@ export function serve(answer, port = 0) {
     try {
       reply = await answer(request, await bodyOf(request), inFlight);
     } catch (error) {
+      // The caller went away before it had sent everything: nothing was done, and nobody waits for an answer.
+      if (error.code === 'ECONNRESET' && request.destroyed) return;
       console.error(error);
       reply = { status: 500, body: { error: String(error) } };
     }

@@ -184,10 +184,10 @@ def _ribbon(run: Audited, axis: Axis) -> list[str]:
             if line.get("policy") == policy and line["event"] in STATES
         ]
         ends = [moment for moment, _ in changes[1:]] + [axis.end]
-        for (begin, colour), end in zip(changes, ends, strict=True):
-            width = axis.x(end) - axis.x(begin)
-            # A short state is still seen: it may cover a pixel of the one that follows.
-            parts.append(_rect(axis.x(begin), top, max(1.2, width), 16, colour))
+        spans = [(begin, end, colour) for (begin, colour), end in zip(changes, ends, strict=True)]
+        # Trials are short: drawn last and two pixels wide at least, they are still seen.
+        for begin, end, colour in sorted(spans, key=lambda span: span[2] == STATES["breaker.half_opened"]):
+            parts.append(_rect(axis.x(begin), top, max(2.0, axis.x(end) - axis.x(begin)), 16, colour))
     return parts
 
 

@@ -149,6 +149,21 @@ test('a policy that fails again within a redrive updates the letter', async (t) 
   assert.equal(letters[0].redrives, 1);
 });
 
+test('within an outer retry failures make one letter, and its success archives it', async (t) => {
+  const { store } = folder(t);
+  const queue = new DeadLetterQueue('orders', { store });
+  let calls = 0;
+  const inner = deadLetter('orders', { store })(async function charge(_) {
+    return (calls += 1) < 3 ? fails() : 'charged';
+  });
+  assert.equal(await retry({ maxAttempts: 3 }).run(() => inner({ id: 7 })), 'charged');
+  assert.equal(await seawall.flush(), true);
+  const letters = await queue.peek({ state: 'archived' });
+  assert.equal(letters.length, 1);
+  assert.equal(letters[0].attemptCount, 2);
+  assert.equal((await queue.peek()).length, 0);
+});
+
 test('a redrive with concurrency, a dry run, and a stop after failures', async (t) => {
   const { store } = folder(t);
   const queue = new DeadLetterQueue('orders', { store });

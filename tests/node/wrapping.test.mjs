@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import * as seawall from 'seawall';
 import { clock, disabled } from 'seawall/testing';
 
-const { bulkhead, chaos, circuitBreaker, fallback, policy, policyOf, retry, timeout } = seawall;
+const { bulkhead, chaos, circuitBreaker, deadLetter, fallback, policy, policyOf, retry, timeout } = seawall;
 
 /** Virtual time for one test. */
 function virtual(t, options) {
@@ -108,6 +108,8 @@ test('a key splits the state, and a policy with a key is not called without one'
 test('mistakes are told where they are made, with what would be right', () => {
   assert.throws(() => retry(() => 1), config(/parentheses/));
   assert.throws(() => circuitBreaker(() => 1, {}), config(/parentheses/));
+  assert.throws(() => deadLetter(() => 1), config(/parentheses/));
+  assert.throws(() => deadLetter({ store: 'memory:' }), config(/name of a queue first/));
   assert.throws(() => retry()('charge'), config(/parentheses/));
   assert.throws(() => retry({ maxAttempst: 3 }), config(/did you mean "maxAttempts"\?/, 'retry'));
   assert.throws(() => retry({ max_attempts: 3 }), config(/"max_attempts"/));

@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WRITE_IN_NODE = """
 const { policy, deadLetter, retry, correlate } = require('./');
 const store = process.argv[1];
-class PaymentError extends Error { code = 'card.declined'; }
+class PaymentError extends Error { name = 'PaymentError'; code = 'card.declined'; }
 const charge = policy('node-writer', deadLetter('orders', { store, idempotencyKey: (order) => order.id }),
   retry({ maxAttempts: 2, baseDelay: '1ms', on: ['card.declined'] }),
 )(async (order) => { throw new PaymentError('declined by the bank'); });

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Union
 
 from seawall._errors import ConfigError
+
+# What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant". The number of
+# parameters is spelled out so that strict checkers know the parameters of a lambda.
+Picker = Union[str, Callable[[Any], object], Callable[[Any, Any], object], Callable[..., object]]
 
 
 def check(spec: object, fn: Callable[..., Any], path: str) -> None:

@@ -85,6 +85,9 @@ class _Driver:
                     ops, self.pending = [*self.pending, *ops], []
         finally:
             self.close()
+        if self.session.cancellation is not None:
+            # Also where a limit had settled the call in the same moment: the caller's own cancellation must go out.
+            return self.session.finish(_call.CANCELLED, 0)
         return self.session.finish(finish[1], finish[2])
 
     def perform(self, ops: list[Op]) -> tuple[Callable[[], Awaitable[list[Op]]] | None, Op | None]:

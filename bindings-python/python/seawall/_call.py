@@ -21,6 +21,8 @@ from seawall._table import ERROR_CODES
 START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT = range(11)
 BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE = range(5)
 COOPERATIVE = 1
+# What a finish says.
+VALUE, ERROR, FALLBACK_VALUE, CANCELLED = range(4)
 
 _MESSAGES = {
     "circuit.open": "the circuit is open",
@@ -238,14 +240,14 @@ class Session:
     def finish(self, what: int, number: int) -> Any:
         """Returns or raises what the call ends with."""
         self.ended_for_good()
-        if what == 0:
+        if what == VALUE:
             return self.outcomes[number][1]
-        if what == 2:
+        if what == FALLBACK_VALUE:
             return self.fallbacks[number]
-        error = self.error if what == 1 else self._cancellation()
+        error = self.error if what == ERROR else self._cancellation()
         if error is None:
             raise AssertionError("the call failed without an error")
-        if what == 1:
+        if what == ERROR:
             self._annotate(error)
         try:
             raise error

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from seawall import _argument, _asyncness
+from seawall._argument import Picker
 from seawall._breaker import Breaker
 from seawall._call import View
 from seawall._classify import Matcher
@@ -97,6 +98,8 @@ class Policy(Generic[F_co]):
         return cast("R | F_co", run(self._written, self._view, fn, args, kwargs))
 
     @overload
+    async def acall(self, fn: Callable[P, Coroutine[Any, Any, R]], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co: ...
+    @overload
     async def acall(self, fn: Callable[P, Awaitable[R]], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co: ...
     @overload
     async def acall(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co: ...
@@ -152,7 +155,7 @@ def policy(
     name: str | None = None,
     /,
     *,
-    key: str | Callable[..., object] | None = None,
+    key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
 ) -> Policy[NoReturn]: ...
@@ -161,7 +164,7 @@ def policy(
     name: str | None,
     /,
     *parts: Policy[F],
-    key: str | Callable[..., object] | None = None,
+    key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
 ) -> Policy[F]: ...
@@ -169,7 +172,7 @@ def policy(
     name: str | None = None,
     /,
     *parts: Policy[Any],
-    key: str | Callable[..., object] | None = None,
+    key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
 ) -> Any:
@@ -195,7 +198,7 @@ def policy(
             if one.key is not None:
                 if key is not None and key is not one.key:
                     raise ConfigError("the policy has a key already", path=f"{one.strategy}.key")
-                key = cast("str | Callable[..., object]", one.key)
+                key = cast(Picker, one.key)
             collected[one.strategy] = one
     return Policy._of_parts(name, list(collected.values()), key=key, on=on, ignore=ignore)
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, Literal, NoReturn, TypedDict, TypeVar, Union, overload
 
-from seawall import _argument, _classify
+from seawall import _argument
+from seawall._argument import Picker
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
 from seawall._errors import ConfigError, InjectedFaultError
@@ -16,9 +17,6 @@ from seawall._policy import Policy
 Fn = TypeVar("Fn", bound=Callable[..., object])
 F = TypeVar("F")
 G = TypeVar("G")
-
-# What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant".
-Picker = Union[str, Callable[..., object]]
 
 
 class RetryBudget(TypedDict, total=False):
@@ -379,7 +377,7 @@ def chaos(
     fault: Fault | Sequence[tuple[Fault, float]] | None = None,
     latency: Duration | None = None,
     seed: int | None = None,
-    only: Callable[..., object] | None = None,
+    only: Callable[[Any], object] | Callable[[Any, Any], object] | Callable[..., object] | None = None,
     until: datetime | str | None = None,
     expires_in: Duration | None = None,
     name: str | None = None,

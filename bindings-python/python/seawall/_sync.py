@@ -69,10 +69,11 @@ class _Driver:
         """Performs what needs no waiting. Gives the one thing to be done next, and the finish."""
         action: Callable[[], list[Op]] | None = None
         finish: Op | None = None
+        started: Op | None = None
         for op in ops:
             code = op[0]
             if code == _call.START:
-                action = self.start(op)
+                started = op
             elif code == _call.CANCEL:
                 self.abandon(op[1])
             elif code == _call.SLEEP:
@@ -94,6 +95,9 @@ class _Driver:
                 finish = op
             else:
                 self.session.event(op[1])
+        if started is not None:
+            # Last, when its timer is armed: the clock may move as soon as the function runs.
+            action = self.start(started)
         return action, finish
 
     def interruptible(self, action: Callable[[], list[Op]]) -> list[Op]:
