@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Union
+from typing import Any, Protocol, Union
 
 from seawall._errors import ConfigError
 
-# What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant". The number of
-# parameters is spelled out so that strict checkers know the parameters of a lambda.
-Picker = Union[str, Callable[[Any], object], Callable[[Any, Any], object], Callable[..., object]]
+
+
+class OfArguments(Protocol):
+    """A function of a call's own arguments, whatever they are. A protocol, so that checkers know a lambda's parameters."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> object: ...
+
+
+# What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant".
+Picker = Union[str, OfArguments]
 
 
 def check(spec: object, fn: Callable[..., Any], path: str) -> None:

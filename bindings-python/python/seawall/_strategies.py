@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, NoReturn, TypedDict, TypeVar, Union, overload
 
 from seawall import _argument
-from seawall._argument import Picker
+from seawall._argument import OfArguments, Picker
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
 from seawall._errors import ConfigError, InjectedFaultError
@@ -377,7 +377,7 @@ def chaos(
     fault: Fault | Sequence[tuple[Fault, float]] | None = None,
     latency: Duration | None = None,
     seed: int | None = None,
-    only: Callable[[Any], object] | Callable[[Any, Any], object] | Callable[..., object] | None = None,
+    only: OfArguments | None = None,
     until: datetime | str | None = None,
     expires_in: Duration | None = None,
     name: str | None = None,
