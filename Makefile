@@ -54,7 +54,7 @@ tools:
 
 .venv/.native: .venv/.ready pyproject.toml $(PYTHON_MODULE)
 	@echo "== Native module for Python (profile ci)"
-	@.venv/bin/maturin develop --quiet --profile ci
+	@.venv/bin/maturin develop --profile ci
 	@touch $@
 
 node_modules/.ready: package.json package-lock.json | tools

@@ -58,6 +58,8 @@ type Input = () => number[];
 
 const STRIDE = 5;
 const EVENT = 10;
+/** The flag of a call that `only` of chaos spares. */
+const SPARED = 2;
 
 /** One guarded call under way. */
 export class Run {
@@ -82,7 +84,6 @@ export class Run {
   private finish: Finish | undefined;
   /** Letters written further in, while this policy may still try again. */
   private readonly trail: { trail: WrittenLetter[] } | undefined;
-  private readonly isSpared: boolean;
   private reported: string | undefined;
   private isAsking = false;
   private isClosed = false;
@@ -96,11 +97,11 @@ export class Run {
     this.correlationId = this.outer?.correlationId ?? native.mintId();
     this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
     const only = core.part('chaos')?.only;
-    this.isSpared = only !== undefined && quietly(() => only.apply(self, [...args])) !== true;
+    const isSpared = only !== undefined && quietly(() => only.apply(self, [...args])) !== true;
     this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
-    this.handle = native.callNew(policy, this.key, this.correlationId, 0, left, this.outer?.letter?.redrives ?? 0, clock.now());
+    this.handle = native.callNew(policy, this.key, this.correlationId, isSpared ? SPARED : 0, left, this.outer?.letter?.redrives ?? 0, clock.now());
     this.listen(signal);
   }
 
@@ -157,10 +158,10 @@ export class Run {
     this.attempts.set(number, attempt);
     if (number === 1) this.startedAt = clock.wallNow();
     const begin = (): void => {
-      if (fault >= 0 && !this.isSpared) this.failed(number, this.fault(fault));
+      if (fault >= 0) this.failed(number, this.fault(fault));
       else this.invoke(number, inner);
     };
-    if (latencyMs === 0 || this.isSpared) return begin();
+    if (latencyMs === 0) return begin();
     const stop = clock.sleep(latencyMs, () => {
       release();
       begin();

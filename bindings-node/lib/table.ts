@@ -15,6 +15,8 @@ export const ERROR_CODES = [
   'store.failed',
   'store.unsupported',
   'store.schema',
+  'store.busy',
+  'store.full',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -101,6 +103,10 @@ export const ERROR_CLASSES: Readonly<Record<ErrorCode, readonly [string, number]
   'store.unsupported': ['StoreError', 0],
   /** The store was written by a version whose schema this one does not know. */
   'store.schema': ['StoreError', 0],
+  /** Other processes held the store for longer than the write may take. */
+  'store.busy': ['StoreError', 0],
+  /** The disk or the store's own limit is full. */
+  'store.full': ['StoreError', 0],
 };
 
 /** Each event's severity and its own fields. */

@@ -13,7 +13,7 @@ from seawall._errors import ConfigError
 class OfArguments(Protocol):
     """A function of a call's own arguments, whatever they are. A protocol, so that checkers know a lambda's parameters."""
 
-    def __call__(self, *args: Any, **kwargs: Any) -> object: ...
+    def __call__(self, first: Any, /, *args: Any, **kwargs: Any) -> object: ...
 
 
 # What picks a value from a call's own arguments: a function of them, or a dotted path such as "order.tenant".

@@ -174,8 +174,6 @@ class _Driver:
         _, attempt, deadline_ms, latency_ms, fault = op
         session = self.session
         session.attempt = self.unreached = attempt
-        if session.is_spared:
-            latency_ms, fault = 0, -1
         here = session.attempt_context(attempt, deadline_ms)
 
         async def act() -> list[Op]:

@@ -20,7 +20,7 @@ from seawall._table import ERROR_CODES
 
 START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT = range(11)
 BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE = range(5)
-COOPERATIVE = 1
+COOPERATIVE, SPARED = 1, 2
 # What a finish says.
 VALUE, ERROR, FALLBACK_VALUE, CANCELLED = range(4)
 
@@ -103,8 +103,7 @@ class Session:
         self.letter_id: str | None = None
         self.attempt = 0
         self.ticket: int | None = None
-        self.is_spared = self._is_spared()
-        flags = COOPERATIVE if self.is_cooperative else 0
+        flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0)
         try:
             self.native = _native.Call(
                 self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives()
@@ -227,9 +226,7 @@ class Session:
         return self.native.classified(self.plan.late_bits(self.error) if self.error is not None else 0)
 
     def event(self, record: str) -> None:
-        """Tells of an event; one of chaos that `only` spared this call did not happen."""
-        if self.is_spared and '"event":"chaos.injected"' in record:
-            return
+        """Tells of an event."""
         _events.emit(record)
 
     def report(self) -> dict[str, Any]:
@@ -257,10 +254,7 @@ class Session:
             self.outcomes.clear()
 
     def _annotate(self, error: BaseException) -> None:
-        report = self.report()
-        if self.is_spared:
-            report["injected"] = False
-        _errors.annotate(error, report, self.letter_id)
+        _errors.annotate(error, self.report(), self.letter_id)
         late = self.fallback_error
         if late is not None and error.__context__ is None and error.__cause__ is None and late is not error:
             late.__context__ = None if late.__context__ is error else late.__context__

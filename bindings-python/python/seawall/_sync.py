@@ -117,8 +117,6 @@ class _Driver:
         _, attempt, deadline_ms, latency_ms, fault = op
         session = self.session
         session.attempt = attempt
-        if session.is_spared:
-            latency_ms, fault = 0, -1
         here = session.attempt_context(attempt, deadline_ms)
         if session.is_cooperative:
             return lambda: session.ended(attempt, *self.call(here, latency_ms, fault))

@@ -17,6 +17,8 @@ ErrorCode = Literal[
     "store.failed",
     "store.unsupported",
     "store.schema",
+    "store.busy",
+    "store.full",
 ]
 
 # Every error code; a code crosses the boundary as its index here.
@@ -34,6 +36,8 @@ ERROR_CODES: Final[tuple[ErrorCode, ...]] = (
     "store.failed",
     "store.unsupported",
     "store.schema",
+    "store.busy",
+    "store.full",
 )
 
 Reason = Literal[
@@ -144,6 +148,8 @@ ERROR_CLASSES: Final[dict[ErrorCode, tuple[str, int]]] = {
     "store.failed": ("StoreError", 0),  # The dead-letter store could not do what was asked.
     "store.unsupported": ("StoreError", 0),  # The store's address names no store that this build has.
     "store.schema": ("StoreError", 0),  # The store was written by a version whose schema this one does not know.
+    "store.busy": ("StoreError", 0),  # Other processes held the store for longer than the write may take.
+    "store.full": ("StoreError", 0),  # The disk or the store's own limit is full.
 }
 
 # Each event's severity and its own fields.

@@ -58,7 +58,7 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that has not begun. `flags`: 1 for a cooperative driver. `deadline_ms`: left of a caller's deadline, or -1.
+    /// A call that has not begun. `flags`: 1 for a cooperative driver, 2 if `only` spares the call from chaos. `deadline_ms`: left of a caller's deadline, or -1.
     ///
     /// # Errors
     /// Never for now; kept so that keys may be refused.
@@ -74,6 +74,7 @@ impl Call {
         let _ = now;
         let begin = Begin {
             cooperative: flags & 1 != 0,
+            spared: flags & 2 != 0,
             left_ns: u64::try_from(deadline_ms).ok().map(|ms| ms.saturating_mul(MS)),
             redrives,
             ordinal: policy.next_ordinal(),

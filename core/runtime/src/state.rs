@@ -2,16 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
 
-/// One key's shared state.
+/// One key's shared state. Words that every call writes lie on cache lines of their own.
 pub(crate) struct KeyState {
     pub(crate) breaker: Box<[AtomicU64]>,
-    pub(crate) bulkhead: AtomicU64,
+    pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
-    pub(crate) rate_limit: AtomicU64,
+    pub(crate) rate_limit: CachePadded<AtomicU64>,
 }
 
 /// The lock around a wait list.
@@ -31,9 +32,9 @@ impl KeyState {
         let base = (LISTS.fetch_add(1, Ordering::Relaxed) & 0x1F_FFFF) << 32;
         Self {
             breaker: words(policy.breaker.as_ref().map_or(0, seawall_engine::policy::breaker::Breaker::words)),
-            bulkhead: AtomicU64::new(0),
+            bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
-            rate_limit: AtomicU64::new(0),
+            rate_limit: CachePadded::new(AtomicU64::new(0)),
         }
     }
 }

@@ -117,7 +117,7 @@ impl Call {
 
     fn start_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool, out: &mut Outputs) {
         let attempt = self.push_attempt(env, now, permit, slot);
-        let strike = env.strike(now, attempt.number, self.begin.redrives);
+        let strike = if self.begin.spared { None } else { env.strike(now, attempt.number, self.begin.redrives) };
         if let (1, Some(budget)) = (attempt.number, env.policy.retry.as_ref().and_then(|retry| retry.budget.as_ref())) {
             budget.deposit(env.budget, now);
         }

@@ -35,6 +35,8 @@ use crate::step::{Failure, Finish, Input, Output, Outputs, TimerReason};
 pub struct Begin {
     /// The driver cannot cut work, so no timer races an attempt.
     pub cooperative: bool,
+    /// `only` of chaos spares this call: none of its attempts is struck or counted among those that could be.
+    pub spared: bool,
     /// Nanoseconds left of a caller's or received deadline.
     pub left_ns: Option<u64>,
     /// How often the letter of this call was redriven.

@@ -37,6 +37,8 @@ pub const ERRORS: &[ErrorRow] = &[
     row("store.failed", "StoreError", 0, "The dead-letter store could not do what was asked."),
     row("store.unsupported", "StoreError", 0, "The store's address names no store that this build has."),
     row("store.schema", "StoreError", 0, "The store was written by a version whose schema this one does not know."),
+    row("store.busy", "StoreError", 0, "Other processes held the store for longer than the write may take."),
+    row("store.full", "StoreError", 0, "The disk or the store's own limit is full."),
 ];
 
 /// Why a retry stopped: the `reason` of `failure(error)`. Crosses the boundary as text.
