@@ -65,7 +65,7 @@ class GuardedDesk:
         """Writes to the ledger what payments could not, from the letters that Node wrote, with the same key."""
 
         async def finish(letter: seawall.DeadLetter) -> None:
-            (charge,) = letter.args or ()
+            (charge,) = letter.args or [None]
             await self.record(charge)
             facts = {"order": charge["id"], "letter_id": letter.id, "correlation_id": letter.correlation_id}
             self.log({"event": "letter.redriven", **facts})

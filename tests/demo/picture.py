@@ -85,7 +85,7 @@ def _last_moment(run: Audited) -> float:
 
 def _stacks(run: Audited, axis: Axis) -> list[list[int]]:
     """Per bin of arrival, how many orders had each outcome."""
-    bins = [[0] * len(OUTCOMES) for _ in range(int(axis.seconds / axis.step) + 1)]
+    bins = [[0] * len(OUTCOMES) for _ in range(-(-int(axis.seconds * 1000) // (axis.step * 1000)))]
     for order in run.orders:
         answer = run.answers.get(order.id)
         if answer is not None:

@@ -20,6 +20,8 @@ LATENCY = "200ms..800ms"
 # Redrives are limited, so that what was spared while it was down is not flooded when it is back.
 REDRIVES_PER_SECOND = 150
 REDRIVE_CONCURRENCY = 16
+# A letter that fails again stays in its queue: a later round takes it up.
+REDRIVE_ROUNDS = 3
 # After its last arrival a bare run may wait for the five seconds of its client, four times over.
 DRAIN_SECONDS = 60.0
 
@@ -50,7 +52,7 @@ class Facts:
     started: float
     killed: float
     restarted: float
-    redriven: dict[str, dict[str, Any] | None]
+    redriven: dict[str, dict[str, Any]]
 
 
 class Run:
@@ -150,14 +152,17 @@ class Run:
         self.payments.hear("flushed", START_SECONDS)
         return Facts(self.mode, self.folder, self.seconds, self.started, killed, restarted, redriven)
 
-    def _redrive(self) -> dict[str, dict[str, Any] | None]:
+    def _redrive(self) -> dict[str, dict[str, Any]]:
         """First the letters that Python wrote, redriven by Node; then those that Node wrote, redriven by Python."""
         patience = DRAIN_SECONDS + len(self.orders) / REDRIVES_PER_SECOND
-        redriven = {}
+        redriven: dict[str, dict[str, Any]] = {}
         for who, child, whose in (("node", self.payments, "Python's"), ("python", self.dispatch, "Node's")):
             self.redriving = f"{who.capitalize()} redrives {whose} letters"
-            child.tell({"redrive": True})
-            redriven[who] = child.hear("redriven", patience, self._progress)
+            for _ in range(REDRIVE_ROUNDS):
+                child.tell({"redrive": True})
+                report = redriven[who] = child.hear("redriven", patience, self._progress)
+                if not report["remaining"]:
+                    break
         return redriven
 
     def _until(self, share: float) -> None:
