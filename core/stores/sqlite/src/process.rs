@@ -104,8 +104,11 @@ impl Processes {
         let file = self.directory.join(schema::FILE);
         let connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-        // Before anything is changed: the file may be somebody else's.
-        schema::check(&connection, &file)?;
+        // Before anything is changed: the file may be somebody else's. In one transaction, for another process may be making the tables
+        // right now, and half of what it does would look like somebody else's work.
+        let snapshot = connection.unchecked_transaction().map_err(failed)?;
+        schema::check(&snapshot, &file)?;
+        drop(snapshot);
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
