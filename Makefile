@@ -16,6 +16,8 @@ CARGO_BUILD_TARGET ?= $(shell PATH="$(PATH)" rustc -vV 2>/dev/null | sed -n 's/^
 export CARGO_BUILD_TARGET := $(CARGO_BUILD_TARGET)
 export PYO3_BUILD_EXTENSION_MODULE := 1
 export PYO3_PYTHON := $(CURDIR)/.venv/bin/python
+# Temporary files stay in the checkout too.
+export TMPDIR := $(CURDIR)/target/tmp
 # What the demo reads.
 export FAST INPUT INPUT_ID INPUT_TIME INPUT_AMOUNT
 
@@ -45,6 +47,7 @@ clean:
 
 tools:
 	@PYTHON=$(PYTHON) tests/ci/check_tools.sh
+	@mkdir -p $(TMPDIR)
 
 .venv/.ready: tests/ci/requirements.txt | tools
 	@echo "== Python environment in .venv"

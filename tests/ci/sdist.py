@@ -19,10 +19,12 @@ def main() -> int:
     scratch = WORK / "tmp"
     scratch.mkdir()
     env = {**os.environ, "TMPDIR": str(scratch), "CARGO_TARGET_DIR": str(ROOT / "target"), "MATURIN_PEP517_ARGS": "--profile ci"}
+    env["PATH"] = f"{ROOT / '.venv/bin'}{os.pathsep}{env['PATH']}"
     run([str(ROOT / ".venv/bin/maturin"), "sdist", "--out", str(WORK)], env)
     sdist = next(WORK.glob("seawall-*.tar.gz"))
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    run([*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(WORK), str(sdist)], env)
+    # Without the cache: pip would keep the wheel under the name of the sdist and give the old one back the next time.
+    run([*pip, "wheel", "--quiet", "--no-deps", "--no-cache-dir", "--no-build-isolation", "--wheel-dir", str(WORK), str(sdist)], env)
     wheel = next(WORK.glob("seawall-*.whl"))
     run([sys.executable, "-m", "venv", str(WORK / "venv")], env)
     fresh = str(WORK / "venv/bin/python")

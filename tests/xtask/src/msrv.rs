@@ -10,18 +10,18 @@ pub fn check() -> Result<Tally, String> {
     let own = own.ok_or("the workspace declares no rust-version")?;
     let limit = parse(&own).ok_or_else(|| format!("rust-version {own} is no version"))?;
     let mut tally = Tally::default();
-    for package in &packages {
-        let Some(declared) = &package.rust_version else {
-            tally.add(true);
-            continue;
-        };
-        let fits = parse(declared).is_some_and(|version| version <= limit);
-        if !fits {
-            println!("{} {} asks for Rust {declared}, the workspace promises {own}", package.name, package.version);
-        }
-        tally.add(fits);
+    let newer: Vec<_> = packages.iter().filter(|package| asks_for_more(package, limit)).collect();
+    for package in &newer {
+        let declared = package.rust_version.as_deref().unwrap_or_default();
+        println!("{} {} asks for Rust {declared}, the workspace promises {own}", package.name, package.version);
     }
+    println!("{} locked crates looked at", packages.len());
+    tally.add(newer.is_empty());
     Ok(tally)
+}
+
+fn asks_for_more(package: &graph::Package, limit: (u32, u32, u32)) -> bool {
+    package.rust_version.as_deref().is_some_and(|declared| parse(declared).is_none_or(|version| version > limit))
 }
 
 fn parse(version: &str) -> Option<(u32, u32, u32)> {

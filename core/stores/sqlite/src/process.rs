@@ -104,21 +104,27 @@ impl Processes {
         let file = self.directory.join(schema::FILE);
         let connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-        // Before anything is changed: the file may be somebody else's. In one transaction, for another process may be making the tables
-        // right now, and half of what it does would look like somebody else's work.
-        let snapshot = connection.unchecked_transaction().map_err(failed)?;
-        schema::check(&snapshot, &file)?;
-        drop(snapshot);
-        connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        let (mut gate, by) = (Gate::open(&self.directory)?, Instant::now() + Duration::from_secs(10));
+        adopt(&connection, &mut gate, by, &file)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
-        let mut gate = Gate::open(&self.directory)?;
-        transact(&connection, &mut gate, Instant::now() + Duration::from_secs(10), |connection| {
+        transact(&connection, &mut gate, by, |connection| {
             // Another process may have made the tables since.
             if schema::check(connection, &file)? { Ok(()) } else { schema::create(connection) }
         })?;
         Ok(Handle { connection, gate })
     }
+}
+
+/// Makes sure that the file is ours or new, and switches it to WAL. One process at a time: SQLite does not wait for the lock that
+/// the switch needs.
+fn adopt(connection: &Connection, gate: &mut Gate, by: Instant, file: &Path) -> Result<(), DlqError> {
+    let _turn = gate.enter(by)?;
+    // Before anything is changed, and in one transaction: another process may be making the tables.
+    let reading = connection.unchecked_transaction().map_err(failed)?;
+    schema::check(connection, file)?;
+    reading.finish().map_err(failed)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)
 }
 
 fn transact<T>(
