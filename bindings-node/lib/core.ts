@@ -180,7 +180,7 @@ export class Breaker {
 
   /** Closes the circuit and forgets its history. */
   reset(): void {
-    emitRecords(guardNative(() => native.breakerReset(this.core.resolve(), this.key, clock.now())));
+    emitRecords(guardNative(() => native.breakerReset(this.core.resolve(), this.key)));
   }
 
   private override(call: typeof native.breakerIsolate, why: Override): void {

@@ -101,7 +101,7 @@ export class Run {
     this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
-    this.handle = native.callNew(policy, this.key, this.correlationId, isSpared ? SPARED : 0, left, this.outer?.letter?.redrives ?? 0, clock.now());
+    this.handle = native.callNew(policy, this.key, this.correlationId, isSpared ? SPARED : 0, left, this.outer?.letter?.redrives ?? 0);
     this.listen(signal);
   }
 

@@ -19,10 +19,10 @@ export interface Native {
   breakerCounts(policy: Handle, key: string | null, now: number): number[];
   breakerIsolate(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
   breakerDisable(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
-  breakerReset(policy: Handle, key: string | null, now: number): string[];
+  breakerReset(policy: Handle, key: string | null): string[];
   metrics(): string;
   snapshot(): string;
-  callNew(policy: Handle, key: string | null, correlationId: string, flags: number, deadlineMs: number, redrives: number, now: number): Handle;
+  callNew(policy: Handle, key: string | null, correlationId: string, flags: number, deadlineMs: number, redrives: number): Handle;
   callDrop(call: Handle): void;
   start(call: Handle, now: number): number[];
   ended(call: Handle, attempt: number, kind: number, bits: number, status: number, retryAfterMs: number, errorType: string, now: number): number[];

@@ -42,18 +42,9 @@ fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>
 
 /// A call that has not begun.
 #[napi]
-pub fn call_new(
-    handle: u32,
-    key: Option<String>,
-    correlation_id: String,
-    flags: u32,
-    deadline_ms: f64,
-    redrives: u32,
-    now: f64,
-) -> Result<u32> {
+pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags: u32, deadline_ms: f64, redrives: u32) -> Result<u32> {
     let policy = policy(handle)?;
-    let call =
-        Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives, nanoseconds(now)).map_err(config)?;
+    let call = Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives).map_err(config)?;
     Ok(CALLS.put(Arc::new(Mutex::new(call))))
 }
 

@@ -101,8 +101,8 @@ pub fn breaker_disable(
 
 /// Closes the circuit and forgets its history; gives the events' records.
 #[napi]
-pub fn breaker_reset(handle: u32, key: Option<String>, now: f64) -> Result<Vec<String>> {
-    policy(handle)?.breaker_reset(key.as_deref(), nanoseconds(now)).map_err(config)
+pub fn breaker_reset(handle: u32, key: Option<String>) -> Result<Vec<String>> {
+    policy(handle)?.breaker_reset(key.as_deref()).map_err(config)
 }
 
 /// Prometheus text.

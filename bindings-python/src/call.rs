@@ -36,7 +36,7 @@ impl Call {
     #[new]
     #[pyo3(signature = (policy, key, correlation_id, flags, deadline_ms, redrives))]
     fn new(policy: &Policy, key: Option<&str>, correlation_id: &str, flags: u32, deadline_ms: i64, redrives: u32) -> PyResult<Self> {
-        seawall_runtime::Call::new(&policy.inner, key, correlation_id, flags, deadline_ms, redrives, clock::now())
+        seawall_runtime::Call::new(&policy.inner, key, correlation_id, flags, deadline_ms, redrives)
             .map(|call| Self { inner: Mutex::new(call) })
             .map_err(|why| error::config(&why))
     }

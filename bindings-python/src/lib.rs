@@ -20,6 +20,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
+    module.add_function(wrap_pyfunction!(queue::close_stores, module)?)?;
     policy::add_to(module)?;
     clock::add_to(module)
 }

@@ -45,7 +45,7 @@ impl Policy {
 
     #[pyo3(signature = (key))]
     fn breaker_reset(&self, key: Option<&str>) -> PyResult<Vec<String>> {
-        self.inner.breaker_reset(key, clock::now()).map_err(|why| error::config(&why))
+        self.inner.breaker_reset(key).map_err(|why| error::config(&why))
     }
 }
 

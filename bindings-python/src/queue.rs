@@ -47,6 +47,16 @@ impl Queue {
     fn park(&self, py: Python<'_>, filter: &str) -> PyResult<String> {
         py.detach(|| self.inner.park(filter)).map_err(|why| error::dlq(&why))
     }
+
+    fn archive(&self, py: Python<'_>, correlation_id: &str, operation: &str) -> PyResult<u64> {
+        py.detach(|| self.inner.archive(correlation_id, operation)).map_err(|why| error::dlq(&why))
+    }
+}
+
+/// Closes what the stores hold open, so that a fork passes nothing on; the next use opens it again.
+#[pyfunction]
+pub(crate) fn close_stores(py: Python<'_>) {
+    py.detach(seawall_store_sqlite::close_all);
 }
 
 /// One redrive of a queue.

@@ -53,6 +53,7 @@ def test_a_cut_leaves_the_task_uncancelled() -> None:
     play(main())
 
 
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="before Python 3.11 what can be cut has a task of its own")
 def test_the_function_runs_in_the_callers_own_task() -> None:
     async def main() -> None:
         async def which() -> object:

@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import enum
 import json
+import os
+import threading
 import uuid
 from datetime import datetime, timezone
 from decimal import Decimal
@@ -95,6 +97,92 @@ def test_capture_idempotency_key_and_redaction(store: str) -> None:
     assert letter.idempotency_key == "o-1"
     assert "note" not in letter.payload
     assert "hunter2" not in json.dumps(letter.payload)
+
+
+def test_a_redaction_that_fails_lets_nothing_through(store: str) -> None:
+    def broken(record: dict[str, Any]) -> dict[str, Any]:
+        raise LookupError("in the redaction")
+
+    def leaks(secret: str) -> None:
+        raise ConnectionError(secret)
+
+    with pytest.raises(ConnectionError):
+        seawall.dead_letter("bare", store=store, redact=broken).call(leaks, "hunter2")
+    (letter,) = DeadLetterQueue("bare", store=store).peek()
+    assert letter.error is not None and letter.error.type == "ConnectionError"
+    assert not letter.redrivable and "hunter2" not in repr(letter)
+
+
+def test_hooks_hear_of_letters_on_the_calling_thread(store: str) -> None:
+    heard: list[tuple[object, str]] = []
+    unsubscribe = seawall.on_event(lambda event: heard.append((event["event"], threading.current_thread().name)))
+
+    async def fails() -> None:
+        raise ConnectionError
+
+    async def play() -> None:
+        with pytest.raises(ConnectionError):
+            await seawall.dead_letter("heard", store=store).acall(fails)
+        await DeadLetterQueue("heard", store=store).aredrive(lambda letter: None)
+
+    asyncio.run(play())
+    unsubscribe()
+    here = threading.current_thread().name
+    assert heard == [("attempt.failed", here), ("dlq.written", here), ("dlq.redriven", here)]
+
+
+@pytest.mark.parametrize("attempts", [2, 3])
+def test_attempts_inside_an_outer_retry_are_one_letter_that_its_success_recovers(store: str, attempts: int) -> None:
+    calls: list[int] = []
+
+    @seawall.dead_letter("inner", store=store)
+    def charge(order: str) -> str:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionError("down")
+        return order
+
+    outer = seawall.retry(max_attempts=attempts, base_delay="1ms")
+    queue = DeadLetterQueue("inner", store=store)
+    if attempts == 3:
+        assert outer.call(charge, "o-1") == "o-1"
+        assert (queue.stats().ready, queue.stats().archived) == (0, 1)
+    else:
+        with pytest.raises(ConnectionError):
+            outer.call(charge, "o-1")
+        (letter,) = queue.peek()
+        assert (letter.state, letter.attempt_count) == ("ready", 2)
+
+
+def test_an_outer_retry_recovers_in_async_code_too(store: str) -> None:
+    calls: list[int] = []
+
+    @seawall.dead_letter("ainner", store=store)
+    async def charge() -> str:
+        calls.append(1)
+        if len(calls) < 2:
+            raise ConnectionError("down")
+        return "ok"
+
+    assert asyncio.run(seawall.retry(base_delay="1ms").acall(charge)) == "ok"
+    assert DeadLetterQueue("ainner", store=store).stats().archived == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_parent_and_child_write_after_a_fork(store: str) -> None:
+    queue = DeadLetterQueue("forked", store=store)
+    queue.put("before")
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            queue.put("child")
+            status = 0
+        finally:
+            os._exit(status)
+    queue.put("parent")
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert sorted(letter.payload for letter in queue.peek()) == ["before", "child", "parent"]
 
 
 def test_a_store_that_fails_never_hides_the_calls_own_error(events: list[dict[str, object]]) -> None:

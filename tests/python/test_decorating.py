@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -224,3 +226,10 @@ def test_disabled_policies_do_nothing() -> None:
     with seawall.testing.disabled(), pytest.raises(ConnectionError):
         fails()
     assert calls == [1]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="before Python 3.11 a class of asyncio is a base of one of ours")
+def test_importing_it_loads_no_event_loop() -> None:
+    script = "import sys, seawall; seawall.retry().call(int); print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "False", done.stderr

@@ -140,6 +140,25 @@ def test_the_servers_wait_is_honoured() -> None:
     assert clock.sleeps == [7.1]
 
 
+def test_an_error_whose_attributes_raise_is_raised_all_the_same() -> None:
+    class Hostile(Exception):
+        @property
+        def status_code(self) -> int:
+            raise RuntimeError("in the property")
+
+        @property
+        def code(self) -> str:
+            raise RuntimeError("in the property")
+
+    guard = seawall.policy(
+        "hostile", seawall.bulkhead(max_concurrent=1), seawall.circuit_breaker(on=["x"]), seawall.fallback("no", on=["x"])
+    )
+    for _ in range(2):
+        with pytest.raises(Hostile):
+            guard.call(failing, Hostile())
+    assert guard.snapshot()["seawall_bulkhead_in_flight"] == 0
+
+
 def test_a_predicate_that_raises_matches_nothing() -> None:
     def broken(error: BaseException) -> bool:
         raise RuntimeError("in the predicate")

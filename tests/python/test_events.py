@@ -25,7 +25,7 @@ def test_one_correlation_id_in_every_event_error_and_log_line(
         with pytest.raises(seawall.CircuitOpenError) as rejected:
             guard.call(down)
     names = [event["event"] for event in events]
-    assert names == ["attempt.failed", "retry.scheduled", "breaker.opened", "attempt.failed", "retry.stopped", "call.rejected"] or names == [
+    assert names == [
         "attempt.failed",
         "retry.scheduled",
         "attempt.failed",
@@ -91,14 +91,14 @@ def test_hooks_that_cannot_work_are_refused() -> None:
 
 
 def test_unsubscribing_removes_that_subscription_alone() -> None:
-    seen: list[object] = []
+    seen: list[dict[str, object]] = []
     first, second = seawall.on_event(seen.append), seawall.on_event(seen.append)
     first()
     first()
     with pytest.raises(ConnectionError):
         seawall.circuit_breaker(consecutive_failures=1).call(down)
     second()
-    assert [event["event"] for event in seen if isinstance(event, dict)] == ["breaker.opened", "attempt.failed"] or len(seen) == 2
+    assert [event["event"] for event in seen] == ["attempt.failed", "breaker.opened"]
 
 
 def test_json_lines() -> None:

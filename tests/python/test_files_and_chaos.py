@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -152,10 +155,8 @@ def test_reset_forgets_state_and_names() -> None:
 
 
 def test_chaos_is_disarmed_outside_of_tests() -> None:
-    import subprocess
-    import sys
-
     script = "import seawall; print(seawall.chaos(fault='x', rate=1, expires_in='1h').call(int))"
+    clean = {name: value for name, value in os.environ.items() if name != "SEAWALL_CHAOS"}
     for environment, expected in (({}, "0"), ({"SEAWALL_CHAOS": "allow"}, "InjectedFaultError")):
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env=environment)
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env={**clean, **environment})
         assert expected in done.stdout + done.stderr

@@ -22,21 +22,19 @@ def test_thread_walks_away_and_the_slot_stays_taken_until_the_work_ends() -> Non
     )
     with pytest.raises(seawall.TimeoutExceededError) as caught:
         guard.call(stuck)
-    assert caught.value.code == "timeout.attempt" and entered.is_set()
+    assert caught.value.code == "timeout.attempt" and entered.wait(30)
     with pytest.raises(seawall.BulkheadFullError):
         guard.call(lambda: "never")
-    ended = threading.Event()
-    unsubscribe = seawall.on_event(lambda event: ended.set())
     release.set()
-    for _ in range(1000):
+    pause = threading.Event()
+    for _ in range(3000):
         try:
             assert guard.call(lambda: "free") == "free"
             break
         except seawall.BulkheadFullError:
-            ended.wait(0.01)
+            pause.wait(0.01)
     else:
         pytest.fail("the slot was never given back")
-    unsubscribe()
 
 
 def test_without_a_thread_a_late_value_is_delivered_and_counts_as_a_failure(events: list[dict[str, object]]) -> None:
@@ -44,9 +42,7 @@ def test_without_a_thread_a_late_value_is_delivered_and_counts_as_a_failure(even
     with seawall.testing.clock() as clock:
         assert guard.call(lambda: clock.advance("2s") or "late") == "late"
         assert guard.breaker.counts.failures == 1
-    assert [event["event"] for event in events] == ["attempt.failed", "timeout.late"] or "timeout.late" in [
-        event["event"] for event in events
-    ]
+    assert [event["event"] for event in events] == ["attempt.failed", "timeout.late"]
 
 
 def test_queued_calls_run_one_after_another() -> None:

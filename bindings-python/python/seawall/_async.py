@@ -7,17 +7,14 @@ of the caller's is never swallowed: where both came, the caller's wins.
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _clock, _context, _letters, _offload, _plan
+from seawall import _asyncness, _call, _clock, _context, _events, _letters, _offload, _plan
 from seawall._call import Op, Session, View, tickets
+from seawall._cutting import Cutter
+from seawall._errors import ConfigError
 from seawall._plan import Written
-
-# How our own cancellation is told from the caller's before Python 3.11.
-_CUT = "seawall: a limit passed"
-
 
 async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Calls a function under a policy, in the running task."""
@@ -58,15 +55,16 @@ class _Driver:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.native = session.native
-        self.loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        try:
+            self.loop = asyncio.get_running_loop()
+            task = asyncio.current_task()
+        except RuntimeError:
+            task = None
         if task is None:
-            raise RuntimeError("a guarded async function must be awaited in a task")
-        self.task: asyncio.Task[Any] = task
+            raise ConfigError("a guarded async function must be awaited in a task of asyncio", path=session.plan.label)
         # Outputs of inputs that came while the task was waiting.
         self.pending: list[Op] = []
-        self.is_cut = False
-        self.can_cut = False
+        self.cutter = Cutter(task)
         # An attempt that was started and whose function was not reached yet.
         self.unreached = 0
         self.parked: asyncio.Future[None] | None = None
@@ -74,21 +72,29 @@ class _Driver:
 
     async def run(self) -> Any:
         try:
-            ops = self.native.start()
-            while True:
-                action, finish = self.perform(ops)
-                if finish is not None:
-                    break
-                ops = await self.interruptible(action or self.wait)
-                if self.pending:
-                    # What a timer caused came before what the interrupted wait reports.
-                    ops, self.pending = [*self.pending, *ops], []
+            finish = await self.perform_all()
+        except BaseException:
+            self.session.give_up()
+            raise
         finally:
             self.close()
         if self.session.cancellation is not None:
             # Also where a limit had settled the call in the same moment: the caller's own cancellation must go out.
             return self.session.finish(_call.CANCELLED, 0)
+        if finish[1] == _call.VALUE and self.session.inner_letters:
+            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session), self.session.virtual))
         return self.session.finish(finish[1], finish[2])
+
+    async def perform_all(self) -> Op:
+        ops = self.native.start()
+        while True:
+            action, finish = self.perform(ops)
+            if finish is not None:
+                return finish
+            ops = await self.interruptible(action or self.wait)
+            if self.pending:
+                # What a timer caused came before what the interrupted wait reports.
+                ops, self.pending = [*self.pending, *ops], []
 
     def perform(self, ops: list[Op]) -> tuple[Callable[[], Awaitable[list[Op]]] | None, Op | None]:
         """Performs what needs no waiting. Gives the one thing to be done next, and the finish."""
@@ -118,7 +124,7 @@ class _Driver:
             elif code == _call.FINISH:
                 finish = op
             else:
-                self.session.event(op[1])
+                _events.emit(op[1])
         return action, finish
 
     async def interruptible(self, action: Callable[[], Awaitable[list[Op]]]) -> list[Op]:
@@ -128,13 +134,11 @@ class _Driver:
         except Exception:
             raise
         except BaseException as stop:
-            if self.take_back(stop):
+            if self.cutter.was_cut() and isinstance(stop, asyncio.CancelledError):
                 return []
             self.session.cancellation = stop
             # The caller gave up: what a timer decided meanwhile no longer matters, but its outputs free what was held.
             return self.native.cancelled()
-        finally:
-            self.can_cut = False
 
     # Cutting.
 
@@ -152,21 +156,8 @@ class _Driver:
         if self.parked is not None:
             if not self.parked.done():
                 self.parked.set_result(None)
-        elif self.can_cut and not self.is_cut:
-            self.is_cut = True
-            self.task.cancel(_CUT)
-
-    def take_back(self, stop: BaseException) -> bool:
-        """Whether a cancellation was ours and nobody else's; then it is taken back."""
-        if not self.is_cut or not isinstance(stop, asyncio.CancelledError):
-            return False
-        return self.uncancel(stop)
-
-    def uncancel(self, stop: BaseException | None) -> bool:
-        self.is_cut = False
-        if sys.version_info >= (3, 11):
-            return self.task.uncancel() == 0
-        return stop is None or stop.args == (_CUT,)
+        else:
+            self.cutter.cut()
 
     # Attempts.
 
@@ -188,37 +179,30 @@ class _Driver:
     async def call(self, here: _context.Current, latency_ms: int, fault: int) -> tuple[bool, Any]:
         """The attempt itself, with whatever chaos adds. Gives its end, be it after a cut."""
         session = self.session
-        self.can_cut = True
         try:
             if latency_ms:
-                await sleep(session.virtual, latency_ms)
+                await self.cutter.wait(sleep(session.virtual, latency_ms))
             if fault >= 0:
                 raise session.fault(fault)
             with _context.attempt_context(here):
                 value = session.fn(*session.args, **session.kwargs)
                 if _asyncness.is_awaitable(value):
-                    value = await value
+                    value = await self.cutter.wait(value)
             outcome: tuple[bool, Any] = (True, value)
         except BaseException as error:
             outcome = (False, error)
-        finally:
-            self.can_cut = False
-        if self.is_cut:
-            cancelled = outcome[1] if isinstance(outcome[1], asyncio.CancelledError) else None
-            if not self.uncancel(cancelled):
-                # The caller cancelled as well. Its own cancellation goes out, once the engine has been told.
-                stop = cancelled or asyncio.CancelledError()
-                session.cancellation = stop
-                self.pending.extend(self.native.cancelled())
+        if self.cutter.is_cut and not self.cutter.was_cut():
+            # The caller cancelled as well. Its own cancellation goes out, once the engine has been told.
+            stop = outcome[1] if isinstance(outcome[1], asyncio.CancelledError) else asyncio.CancelledError()
+            session.cancellation = stop
+            self.pending.extend(self.native.cancelled())
         return outcome
 
     # Waiting.
 
     def sleeping(self, reason: int, ms: int) -> Callable[[], Awaitable[list[Op]]]:
         async def act() -> list[Op]:
-            self.can_cut = True
-            await sleep(self.session.virtual, ms)
-            self.can_cut = False
+            await self.cutter.wait(sleep(self.session.virtual, ms))
             return self.native.timer(reason, 0)
 
         return act
@@ -282,6 +266,7 @@ class _Driver:
             except asyncio.CancelledError as stop:
                 session.cancellation = stop
                 self.native.cancelled()
+        _letters.tell(session)
         return self.native.letter_ended(written.result())
 
     def falling_back(self, step: int) -> Callable[[], Awaitable[list[Op]]]:

@@ -7,6 +7,7 @@ that need no waiting, and the making of errors, facts and contexts.
 from __future__ import annotations
 
 import json
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from seawall import _argument, _asyncness, _classify, _clock, _context, _errors,
 from seawall._classify import Facts
 from seawall._context import Current
 from seawall._plan import Plan, Written
-from seawall._table import ERROR_CODES
+from seawall._table import ERROR_CODES, EventName
 
 START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT = range(11)
 BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE = range(5)
@@ -46,13 +47,17 @@ class View:
     idempotency_key: str | None = None
 
 
+# Wakes remembered for whoever parks a moment later. More are left over by waiters that gave up in the moment of their wake.
+_MOST_EARLY = 1024
+
+
 class Tickets:
     """Who waits for which wake. A wake that comes before its waiter is remembered."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._wakers: dict[int, Callable[[], None]] = {}
-        self._early: set[int] = set()
+        self._early: dict[int, None] = {}
 
     def park(self, ticket: int, waker: Callable[[], None]) -> None:
         """Calls the waker when the ticket is woken; at once if it was already."""
@@ -60,7 +65,7 @@ class Tickets:
             if ticket not in self._early:
                 self._wakers[ticket] = waker
                 return
-            self._early.discard(ticket)
+            del self._early[ticket]
         waker()
 
     def wake(self, ticket: int) -> None:
@@ -68,7 +73,9 @@ class Tickets:
         with self._lock:
             waker = self._wakers.pop(ticket, None)
             if waker is None:
-                self._early.add(ticket)
+                self._early[ticket] = None
+                if len(self._early) > _MOST_EARLY:
+                    del self._early[next(iter(self._early))]
         if waker is not None:
             waker()
 
@@ -76,7 +83,7 @@ class Tickets:
         """Nobody waits for this ticket any more."""
         with self._lock:
             self._wakers.pop(ticket, None)
-            self._early.discard(ticket)
+            self._early.pop(ticket, None)
 
 
 tickets = Tickets()
@@ -101,6 +108,10 @@ class Session:
         self.cancellation: BaseException | None = None
         self.fallback_error: BaseException | None = None
         self.letter_id: str | None = None
+        self.is_retrying = "retry" in self.plan.parts
+        # Letters of calls inside this one; an outer retry's success recovers them.
+        self.inner_letters: list[_context.Written] = []
+        self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
         self.attempt = 0
         self.ticket: int | None = None
         flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0)
@@ -135,7 +146,11 @@ class Session:
         only = self.plan.code.get("chaos", {}).get("only")
         if only is None or not _native.armed():
             return False
-        return not only(*self.args, **self.kwargs)
+        try:
+            return not only(*self.args, **self.kwargs)
+        except Exception:
+            logging.getLogger("seawall").exception("chaos.only raised; the call is spared")
+            return True
 
     # Contexts of foreign code.
 
@@ -148,6 +163,7 @@ class Session:
             idempotency_key=self.idempotency_key,
             correlation_id=self.correlation_id,
             _deadline=due,
+            _letters=self.inner_letters if self.is_retrying else self.outer._letters,
         )
 
     def fallback_context(self) -> Current:
@@ -180,14 +196,22 @@ class Session:
         bits = self.plan.result_bits(value) if self.plan.result_tests else 0
         if not bits:
             return Facts(_classify.SUCCESS)
-        return Facts(_classify.SUCCESS, bits, _classify.status_of(value), self._pushback(value))
+        try:
+            return Facts(_classify.SUCCESS, bits, _classify.status_of(value), self._pushback(value))
+        except Exception:
+            return Facts(_classify.SUCCESS, bits)
 
     def _error_facts(self, error: BaseException) -> Facts:
         kind = _classify.kind_of(error)
         if kind == _classify.CANCELLED:
             # A cut attempt unwinds with a cancellation that nobody raised: it has no type to be told of.
             return Facts(kind)
-        return Facts(kind, self.plan.bits(error), _classify.status_of(error), self._pushback(error), type(error).__name__)
+        name = type(error).__name__
+        try:
+            return Facts(kind, self.plan.bits(error), _classify.status_of(error), self._pushback(error), name)
+        except Exception:
+            # An attribute of the error raised when it was read: all that is known then is that the call failed.
+            return Facts(kind, error_type=name)
 
     def _pushback(self, thing: object) -> int:
         return _classify.pushback_of(thing, self.plan.code.get("retry", {}).get("retry_after"))
@@ -223,11 +247,11 @@ class Session:
 
     def classified(self) -> list[Op]:
         """Answers which `on` and `ignore` of fallback and dead letter match the error."""
-        return self.native.classified(self.plan.late_bits(self.error) if self.error is not None else 0)
-
-    def event(self, record: str) -> None:
-        """Tells of an event."""
-        _events.emit(record)
+        try:
+            bits = self.plan.late_bits(self.error) if self.error is not None else 0
+        except Exception:
+            bits = 0
+        return self.native.classified(bits)
 
     def report(self) -> dict[str, Any]:
         """The call so far."""
@@ -244,6 +268,8 @@ class Session:
         error = self.error if what == ERROR else self._cancellation()
         if error is None:
             raise AssertionError("the call failed without an error")
+        if self.outer._letters is not None:
+            self.outer._letters.extend(self.inner_letters)
         if what == ERROR:
             self._annotate(error)
         try:
@@ -277,11 +303,21 @@ class Session:
         """Reports the end of work that was walked away from, after the call itself is over."""
         facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
         ops = self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
+        self.pass_on(ops)
+
+    def give_up(self) -> None:
+        """The driver itself failed: frees what the call holds."""
+        self.pass_on(self.native.cancelled())
+        if self.attempt:
+            self.late_end(self.attempt, False, KeyboardInterrupt())
+
+    def pass_on(self, ops: list[Op]) -> None:
+        """Performs what concerns others, once the call itself is over."""
         for op in ops:
             if op[0] == WAKE:
                 tickets.wake(op[1])
             elif op[0] == EVENT:
-                self.event(op[1])
+                _events.emit(op[1])
 
     def refuse_awaitable(self, value: Any) -> Any:
         """The value of a sync call, unless it is an awaitable, which is closed."""

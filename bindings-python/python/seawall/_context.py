@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import overload
+from typing import Optional, overload
 
 from seawall import _native
 from seawall._clock import MS
@@ -32,12 +32,17 @@ class Current:
     error: BaseException | None = None
     correlation_id: str | None = None
     _deadline: int | None = None
+    # Letters written inside a call that is being retried: where they lie, and by what call. None outside of one.
+    _letters: list[Written] | None = None
 
     @property
     def remaining(self) -> float | None:
         """Seconds left of the attempt, the call or a caller's deadline, whichever is nearest; None where nothing limits it."""
         return _left(self._deadline)
 
+
+# Queue, store, correlation id and operation of a letter.
+Written = tuple[str, Optional[str], str, str]
 
 _NONE = Current()
 _current: ContextVar[Current] = ContextVar("seawall_current", default=_NONE)

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
-from seawall import _letters, _native, _offload, _redrive
+from seawall import _letters, _native, _redrive
 from seawall._errors import ConfigError, from_native
 from seawall._letter import DeadLetter, Group, RedriveReport, Stats
 
@@ -57,6 +57,13 @@ def _native_call(work: Callable[[], T]) -> T:
         return work()
     except _native.NativeError as error:
         raise from_native(error) from None
+
+
+async def _off_the_loop(work: Callable[[], T]) -> T:
+    # Imported at its first use, so that programs without asyncio never load it.
+    from seawall import _offload
+
+    return await _offload.run(work)
 
 
 class DeadLetterQueue:
@@ -150,33 +157,33 @@ class DeadLetterQueue:
         headers: Mapping[str, str | Sequence[str]] | None = None,
     ) -> str:
         """As `put`."""
-        return await _offload.run(
+        return await _off_the_loop(
             lambda: self.put(payload, error=error, idempotency_key=idempotency_key, headers=headers)
         )
 
     async def aget(self, id: str) -> DeadLetter | None:
         """As `get`."""
-        return await _offload.run(lambda: self.get(id))
+        return await _off_the_loop(lambda: self.get(id))
 
     async def apeek(self, limit: int = 50, cursor: str | None = None, **filter: Unpack[Filter]) -> list[DeadLetter]:
         """As `peek`."""
-        return await _offload.run(lambda: self.peek(limit, cursor, **filter))
+        return await _off_the_loop(lambda: self.peek(limit, cursor, **filter))
 
     async def agroups(self, **filter: Unpack[Filter]) -> list[Group]:
         """As `groups`."""
-        return await _offload.run(lambda: self.groups(**filter))
+        return await _off_the_loop(lambda: self.groups(**filter))
 
     async def astats(self) -> Stats:
         """As `stats`."""
-        return await _offload.run(self.stats)
+        return await _off_the_loop(self.stats)
 
     async def apark(self, **filter: Unpack[Filter]) -> int:
         """As `park`."""
-        return await _offload.run(lambda: self.park(**filter))
+        return await _off_the_loop(lambda: self.park(**filter))
 
     async def apurge(self, *, all: bool = False, dry_run: bool = False, **filter: Unpack[Filter]) -> int:
         """As `purge`."""
-        return await _offload.run(lambda: self.purge(all=all, dry_run=dry_run, **filter))
+        return await _off_the_loop(lambda: self.purge(all=all, dry_run=dry_run, **filter))
 
     async def aredrive(
         self,
@@ -191,8 +198,10 @@ class DeadLetterQueue:
     ) -> RedriveReport:
         """As `redrive`, with a handler that may be async; `concurrency` handlers run as tasks."""
         options = _options(limit, rate, stop_after_failures, dry_run, filter)
-        plan = await _offload.run(lambda: _redrive.Plan(self._queue, self.name, options))
-        return await _redrive.arun(plan, handler, _at_least_one(concurrency))
+        from seawall import _aredrive
+
+        plan = await _off_the_loop(lambda: _redrive.Plan(self._queue, self.name, options))
+        return await _aredrive.run(plan, handler, _at_least_one(concurrency))
 
     def __repr__(self) -> str:
         return f"<seawall dead-letter queue {self.name!r}>"

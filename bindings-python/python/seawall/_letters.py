@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from seawall import _argument, _classify, _context, _encode, _events, _native
 from seawall._errors import ConfigError, from_native
 from seawall._plan import label_of
+from seawall._table import EventName
 
 if TYPE_CHECKING:
     from seawall._call import Session
@@ -41,6 +42,15 @@ def open_queue(name: str, store: str | None) -> _native.Queue:
         return found
 
 
+def _at_fork() -> None:
+    _native.close_stores()
+
+
+if hasattr(os, "register_at_fork"):
+    # A fork must not pass on what a store holds open; parent and child open it again at their next use.
+    os.register_at_fork(before=_at_fork)
+
+
 def forget_queues() -> None:
     """Closes what was opened, for tests."""
     with _queues_lock:
@@ -48,27 +58,49 @@ def forget_queues() -> None:
 
 
 def record(session: Session) -> bool:
-    """Records the failed call. Whether it is on record; never raises, for a lost letter must not hide the call's own error."""
+    """Records the failed call, from any thread. Whether it is on record; `tell` then says so on the caller's.
+
+    Never raises, for a lost letter must not hide the call's own error.
+    """
     options = session.plan.parts.get("dead_letter") or {}
     queue = str(options.get("queue") or session.plan.label or "default")
     try:
         letter, is_redrivable = _letter(session, options)
         store = options.get("store")
         session.letter_id = open_queue(queue, store).put(json.dumps(letter))
+        if session.outer._letters is not None:
+            session.outer._letters.append((queue, store, session.correlation_id, label_of(session.fn)))
     except Exception as error:
         kind = type(from_native(error) if isinstance(error, _native.NativeError) else error).__name__
         _log.debug("a letter could not be written", exc_info=True)
-        _tell(session, "dlq.lost", queue=queue, error_type=kind)
+        _note(session, "dlq.lost", queue=queue, error_type=kind)
         return False
     kind = type(session.error).__name__
-    _tell(session, "dlq.written", queue=queue, letter_id=session.letter_id, attempts=len(letter["attempts"]), error_type=kind)
+    _note(session, "dlq.written", queue=queue, letter_id=session.letter_id, attempts=len(letter["attempts"]), error_type=kind)
     if not is_redrivable:
-        _tell(session, "dlq.unredrivable", queue=queue, letter_id=session.letter_id)
+        _note(session, "dlq.unredrivable", queue=queue, letter_id=session.letter_id)
     return True
 
 
-def _tell(session: Session, event: Any, **fields: Any) -> None:
-    _events.emit_own(event, session.plan.label, session.key, session.correlation_id, **fields)
+def recover(session: Session) -> None:
+    """A retry succeeded after all: what was recorded of its earlier attempts needs no redrive. Never raises."""
+    for queue, store, correlation_id, operation in dict.fromkeys(session.inner_letters):
+        try:
+            open_queue(queue, store).archive(correlation_id, operation)
+        except Exception:
+            # The letter stays ready: its redrive is one too many, which idempotency keys are for.
+            _log.warning("a letter of a call that succeeded after all could not be archived", exc_info=True)
+
+
+def _note(session: Session, event: EventName, **fields: Any) -> None:
+    session.letter_events.append((event, fields))
+
+
+def tell(session: Session) -> None:
+    """Tells of what became of the letter, on the calling thread."""
+    for event, fields in session.letter_events:
+        _events.emit_own(event, session.plan.label, session.key, session.correlation_id, **fields)
+    session.letter_events.clear()
 
 
 def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -89,13 +121,26 @@ def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], 
         "language": "python",
         "write_timeout": _write_timeout(options),
         "id": _context.redriven_id(),
+        "within_retry": True if session.outer._letters is not None else None,
     }
     redact = code.get("redact")
     if callable(redact):
-        letter = redact(letter)
+        letter, is_redrivable = _redacted(redact, letter, is_redrivable)
     elif redact is not None:
         letter["redact"] = list(redact)
     return {name: value for name, value in letter.items() if value is not None or name == "payload"}, is_redrivable
+
+
+def _redacted(redact: Any, letter: dict[str, Any], is_redrivable: bool) -> tuple[dict[str, Any], bool]:
+    """The letter as the application wants it kept. A redaction that fails must not let anything through: the payload goes."""
+    try:
+        return dict(redact(dict(letter))), is_redrivable
+    except Exception:
+        _log.exception("dead_letter.redact raised; the letter is written without its payload")
+        bare = {"payload": None, "content_type": "application/json", "redrivable": False, "headers": None}
+        told = letter["error"] or {}
+        error = {name: told[name] for name in ("type", "code", "frames") if name in told}
+        return {**letter, **bare, "error": error}, False
 
 
 def _payload(session: Session, capture: object) -> tuple[str, Any, bool]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import threading
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
-from seawall import _asyncness, _async, _clock, _context, _events, _letters, _native, _offload, _sync
+from seawall import _asyncness, _clock, _context, _events, _letters, _native, _sync
 from seawall._errors import from_native
 from seawall._letter import DeadLetter, RedriveReport
-
-T = TypeVar("T")
-
 
 class Plan:
     """One redrive of a queue."""
@@ -33,13 +30,16 @@ class Plan:
             raise from_native(error) from None
         return step
 
-    def answer(self, token: int, letter: DeadLetter, error: BaseException | None) -> None:
+    def answer(self, token: int, error: BaseException | None) -> None:
         """Says how a delivery ended."""
         told = None if error is None else json.dumps(_letters.describe(error))
         try:
             self.native.delivered(token, error is None, told, now_ms())
         except _native.NativeError as failed:
             raise from_native(failed) from None
+
+    def tell(self, letter: DeadLetter, error: BaseException | None) -> None:
+        """Tells of it, on the calling thread."""
         outcome = "ok" if error is None else "failed"
         _events.emit_own(
             "dlq.redriven",
@@ -64,7 +64,8 @@ def now_ms() -> int:
     return _native.clock_now() // _clock.MS
 
 
-def _inside(letter: DeadLetter) -> Any:
+def inside(letter: DeadLetter) -> AbstractContextManager[None]:
+    """The context of a letter's handler."""
     return _context.redriving(letter.id, letter.redrives, letter.correlation_id, letter.idempotency_key)
 
 
@@ -102,7 +103,7 @@ def _work(plan: Plan, handler: Callable[[DeadLetter], object]) -> RedriveReport:
         letter, token = DeadLetter._of(step["deliver"]), step["token"]
         error: BaseException | None = None
         try:
-            with _inside(letter):
+            with inside(letter):
                 result = handler(letter)
             if _asyncness.is_awaitable(result):
                 getattr(result, "close", lambda: None)()
@@ -112,54 +113,5 @@ def _work(plan: Plan, handler: Callable[[DeadLetter], object]) -> RedriveReport:
         except BaseException:
             plan.release(token)
             raise
-        plan.answer(token, letter, error)
-
-
-async def arun(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object], concurrency: int) -> RedriveReport:
-    """Delivers in this task, or in so many."""
-    if concurrency == 1:
-        return await _awork(plan, handler)
-    tasks = [asyncio.ensure_future(_awork(plan, handler)) for _ in range(concurrency)]
-    try:
-        return (await asyncio.gather(*tasks))[0]
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _awork(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object]) -> RedriveReport:
-    while True:
-        step = await _offload.run(plan.next)
-        if "done" in step:
-            return RedriveReport._of(step["done"])
-        if "wait_ms" in step:
-            await _async.sleep(_clock.active(), step["wait_ms"])
-            continue
-        letter, token = DeadLetter._of(step["deliver"]), step["token"]
-        error: BaseException | None = None
-        try:
-            with _inside(letter):
-                result = handler(letter)
-                if isinstance(result, Awaitable):
-                    await result
-        except Exception as raised:
-            error = raised
-        except BaseException:
-            plan.release(token)
-            raise
-        await _answer(plan, token, letter, error)
-
-
-async def _answer(plan: Plan, token: int, letter: DeadLetter, error: BaseException | None) -> None:
-    """Shielded: work that was done must not be delivered again because its caller was cancelled while saying so."""
-    answered = _offload.start(asyncio.get_running_loop(), lambda: plan.answer(token, letter, error), _clock.active())
-    cancelled: asyncio.CancelledError | None = None
-    while not answered.done():
-        try:
-            await asyncio.shield(answered)
-        except asyncio.CancelledError as stop:
-            cancelled = stop
-    answered.result()
-    if cancelled is not None:
-        raise cancelled
+        plan.answer(token, error)
+        plan.tell(letter, error)

@@ -7,14 +7,14 @@ thread that can be walked away from, and the caller's thread waits for whatever 
 from __future__ import annotations
 
 import contextvars
-import queue
 import threading
 import time
 from collections.abc import Callable
 from typing import Any
 
-from seawall import _call, _clock, _context, _errors, _letters, _plan
+from seawall import _call, _clock, _context, _errors, _events, _letters, _plan
 from seawall._call import Op, Session, View, tickets
+from seawall._inbox import Inbox
 from seawall._plan import Written
 
 # Real waits are cut into slices of this many seconds, so that Ctrl-C is noticed on every platform.
@@ -49,7 +49,7 @@ class _Driver:
         self.session = session
         self.native = session.native
         # Inputs from timers, wakes and threads, each a function that reports it and gives the outputs.
-        self.inbox: queue.SimpleQueue[Callable[[], list[Op]]] = queue.SimpleQueue()
+        self.inbox: Inbox[Callable[[], list[Op]]] = Inbox()
         self.timers: dict[tuple[int, int], float] = {}
         self.virtual_timers: dict[tuple[int, int], int] = {}
         self.running: dict[int, bool] = {}
@@ -57,12 +57,23 @@ class _Driver:
         self.is_over = False
 
     def run(self) -> Any:
+        try:
+            finish = self.loop()
+        except BaseException:
+            self.session.give_up()
+            raise
+        finally:
+            self.close()
+        if finish[1] == _call.VALUE and self.session.inner_letters:
+            _letters.recover(self.session)
+        return self.session.finish(finish[1], finish[2])
+
+    def loop(self) -> Op:
         ops = self.native.start()
         while True:
             action, finish = self.perform(ops)
             if finish is not None:
-                self.close()
-                return self.session.finish(finish[1], finish[2])
+                return finish
             ops = self.interruptible(action or self.next_input)
 
     def perform(self, ops: list[Op]) -> tuple[Callable[[], list[Op]] | None, Op | None]:
@@ -94,7 +105,7 @@ class _Driver:
             elif code == _call.FINISH:
                 finish = op
             else:
-                self.session.event(op[1])
+                _events.emit(op[1])
         if started is not None:
             # Last, when its timer is armed: the clock may move as soon as the function runs.
             action = self.start(started)
@@ -236,16 +247,16 @@ class _Driver:
         while True:
             # Under the lock of those who deliver, so that nobody is taken for resting who has mail.
             with self.lock:
-                if self.inbox.empty():
+                if self.inbox.is_empty():
                     self.session.rest()
-            try:
-                return self.inbox.get(timeout=max(self.patience(), 0.000_001))()
-            except queue.Empty:
-                due = [timer for timer, at in self.timers.items() if at <= time.monotonic()]
-                if due:
-                    reason, attempt = min(due, key=lambda timer: self.timers[timer])
-                    del self.timers[reason, attempt]
-                    return self.native.timer(reason, attempt)
+            reported = self.inbox.wait(self.patience())
+            if reported is not None:
+                return reported()
+            due = [timer for timer, at in self.timers.items() if at <= time.monotonic()]
+            if due:
+                reason, attempt = min(due, key=lambda timer: self.timers[timer])
+                del self.timers[reason, attempt]
+                return self.native.timer(reason, attempt)
 
     def patience(self) -> float:
         now = time.monotonic()
@@ -261,6 +272,7 @@ class _Driver:
             # The write itself lies in native code and is not cut; the caller gives up once it is done.
             self.session.cancellation = stop
             self.native.cancelled()
+        _letters.tell(self.session)
         return self.native.letter_ended(is_written)
 
     def falling_back(self, step: int) -> Callable[[], list[Op]]:
@@ -285,16 +297,8 @@ class _Driver:
         """The call is over: what still runs reports for itself from now on."""
         with self.lock:
             self.is_over = True
-        while True:
-            try:
-                ops = self.inbox.get_nowait()()
-            except queue.Empty:
-                break
-            for op in ops:
-                if op[0] == _call.WAKE:
-                    tickets.wake(op[1])
-                elif op[0] == _call.EVENT:
-                    self.session.event(op[1])
+        while (reported := self.inbox.take()) is not None:
+            self.session.pass_on(reported())
         for reason, attempt in list(self.virtual_timers):
             self.disarm(reason, attempt)
         if not (self.session.virtual and self.session.virtual.is_strict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -54,6 +54,9 @@ class Clock:
 
 
 def _in_loop() -> bool:
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None:
+        return False
     try:
         asyncio.get_running_loop()
     except RuntimeError:
@@ -63,6 +66,8 @@ def _in_loop() -> bool:
 
 async def _settle(virtual: _clock.VirtualTime) -> None:
     """Lets tasks run until none is ready and no thread works for one."""
+    import asyncio
+
     ready = getattr(asyncio.get_running_loop(), "_ready", None)
     turns = 0
     while virtual.is_busy or (turns < _TURNS if ready is None else bool(ready) or turns < 1):

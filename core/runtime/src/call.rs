@@ -61,7 +61,7 @@ impl Call {
     /// A call that has not begun. `flags`: 1 for a cooperative driver, 2 if `only` spares the call from chaos. `deadline_ms`: left of a caller's deadline, or -1.
     ///
     /// # Errors
-    /// Never for now; kept so that keys may be refused.
+    /// If the policy has a key and the call has none.
     pub fn new(
         policy: &Arc<Policy>,
         key: Option<&str>,
@@ -69,9 +69,8 @@ impl Call {
         flags: u32,
         deadline_ms: i64,
         redrives: u32,
-        now: u64,
     ) -> Result<Self, ConfigError> {
-        let _ = now;
+        policy.require_key(key)?;
         let begin = Begin {
             cooperative: flags & 1 != 0,
             spared: flags & 2 != 0,

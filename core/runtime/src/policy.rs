@@ -129,12 +129,18 @@ impl Policy {
         }
     }
 
-    /// # Errors
-    /// If the policy has no breaker, or is keyed and no key is given.
-    fn with_breaker<T>(&self, key: Option<&str>, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
+    /// State of a keyed policy belongs to its keys; nothing stands for all of them.
+    pub(crate) fn require_key(&self, key: Option<&str>) -> Result<(), ConfigError> {
         if self.keyed && key.is_none() {
             return Err(ConfigError::new(self.label(), "the policy has a key: name one with using(key=…)"));
         }
+        Ok(())
+    }
+
+    /// # Errors
+    /// If the policy has no breaker, or is keyed and no key is given.
+    fn with_breaker<T>(&self, key: Option<&str>, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
+        self.require_key(key)?;
         let state = self.state(key);
         let env = self.env(&state, key);
         match env.cell() {
@@ -210,8 +216,7 @@ impl Policy {
     ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    pub fn breaker_reset(&self, key: Option<&str>, now: u64) -> Result<Vec<String>, ConfigError> {
-        let _ = now;
+    pub fn breaker_reset(&self, key: Option<&str>) -> Result<Vec<String>, ConfigError> {
         let transition = self.with_breaker(key, |cell| cell.reset())?;
         Ok(vec![self.admin_record(transition, key, None)])
     }

@@ -62,7 +62,7 @@ fn no_order_of_inputs_panics() {
     };
     let mut now = 0;
     for _ in 0..2_000 {
-        let mut call = Call::new(&policy, None, "id", u32::try_from(next(2)).unwrap_or(0), -1, 0, now).expect("a call");
+        let mut call = Call::new(&policy, None, "id", u32::try_from(next(2)).unwrap_or(0), -1, 0).expect("a call");
         let mut finishes = 0;
         for step in 0..14 {
             now += next(700_000_000);

@@ -132,7 +132,7 @@ impl<'a> Player<'a> {
     }
 
     fn start(&mut self, name: &str, key: Option<&str>) -> Result<(), String> {
-        let call = Call::new(&self.policy, key, name, 0, -1, 0, self.now).map_err(|error| error.to_string())?;
+        let call = Call::new(&self.policy, key, name, 0, -1, 0).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
         let place = self.calls.len();
         let running =
@@ -321,7 +321,7 @@ impl<'a> Player<'a> {
         let done = match verb {
             "isolate" => self.policy.breaker_isolate(key, reason, None, expires, now),
             "disable" => self.policy.breaker_disable(key, reason, None, expires, now),
-            "reset" => self.policy.breaker_reset(key, now),
+            "reset" => self.policy.breaker_reset(key),
             _ => return Err(format!("unknown admin verb `{verb}`")),
         };
         done.map(drop).map_err(|error| error.to_string())

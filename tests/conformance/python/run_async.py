@@ -24,7 +24,6 @@ class Player:
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.open: dict[tuple[str, int], asyncio.Future[Callable[[], Any]]] = {}
         self.latest: dict[str, int] = {}
-        # The vector ends an attempt that was cut. Here a cut is a cancellation that is awaited, so the attempt is gone by then.
 
     async def play(self, steps: list[Step]) -> list[str]:
         for step in steps:
