@@ -48,7 +48,8 @@ function isProgramming(error: unknown): boolean {
 
 /** The name that stands for an error's type in events and letters. */
 export function errorType(error: unknown): string {
-  if (error instanceof Error) return error.name || 'Error';
+  // A subclass that sets no name of its own is known by its constructor.
+  if (error instanceof Error) return error.name && error.name !== 'Error' ? error.name : (error.constructor?.name ?? 'Error');
   return error === null ? 'null' : typeof error === 'object' ? (error.constructor?.name ?? 'Object') : typeof error;
 }
 

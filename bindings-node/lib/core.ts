@@ -5,7 +5,7 @@ import { toMs } from './duration.js';
 import { ConfigError, guardNative } from './errors.js';
 import { emitRecords } from './events.js';
 import { type Handle, native } from './native.js';
-import { JUDGES, type Matches, type Part, specOf } from './part.js';
+import { HEIRS, JUDGES, type Matches, type Part, specOf } from './part.js';
 
 /** What a policy is made of. */
 export interface Definition {
@@ -43,7 +43,8 @@ export class Core {
     this.byStrategy = new Map(definition.parts.map((part) => [part.strategy, part]));
     this.matchers = JUDGES.map((judge) => {
       const part = this.byStrategy.get(judge);
-      return [part?.on ?? definition.on, part?.ignore ?? definition.ignore] as const;
+      const above = HEIRS.includes(judge) ? definition : undefined;
+      return [part?.on ?? above?.on, part?.ignore ?? above?.ignore] as const;
     });
     if (definition.parts.length > 0) guardNative(() => native.check(this.spec()));
   }

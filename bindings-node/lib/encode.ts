@@ -1,5 +1,7 @@
 /** Arguments and errors as JSON for a letter. What cannot be encoded makes the letter not redrivable; nothing here throws. */
 
+import { errorType } from './classify.js';
+
 /** A value as JSON, and whether it can be read back as it was. */
 export interface Encoded {
   readonly value: unknown;
@@ -90,7 +92,7 @@ export function encodeError(error: unknown): Record<string, unknown> {
 
 function describe(error: unknown): Record<string, unknown> {
   if (!(error instanceof Error)) return { type: error === null ? 'null' : typeof error, message: lostless(error) };
-  const record: Record<string, unknown> = { type: error.name || 'Error', message: String(error.message) };
+  const record: Record<string, unknown> = { type: errorType(error), message: String(error.message) };
   const code = (error as { code?: unknown }).code;
   if (typeof code === 'string') record['code'] = code;
   return record;

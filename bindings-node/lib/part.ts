@@ -66,7 +66,7 @@ export function compilePart(strategy: string, options: Record<string, unknown>, 
 export function specOf(name: string | null, parts: readonly Part[], keyed: boolean, inherits: { on: boolean; ignore: boolean } = { on: false, ignore: false }): string {
   const written: Record<string, unknown> = {};
   for (const { strategy, data } of parts) {
-    const judges = JUDGES.includes(strategy);
+    const judges = HEIRS.includes(strategy);
     written[strategy] = { ...(judges && inherits.on ? { on: true } : {}), ...(judges && inherits.ignore ? { ignore: true } : {}), ...data };
   }
   return JSON.stringify({ name, dialect: 'node', keyed, sync: false, parts: written });
@@ -74,6 +74,9 @@ export function specOf(name: string | null, parts: readonly Part[], keyed: boole
 
 /** The strategies that judge errors, in the order of their bits. */
 export const JUDGES: readonly string[] = ['retry', 'circuit_breaker', 'fallback', 'dead_letter'];
+
+/** Those that inherit the policy's own `on` and `ignore`: they ask what a failure of the callee is. */
+export const HEIRS: readonly string[] = ['retry', 'circuit_breaker'];
 
 /** The option in snake case, if the strategy has it. */
 function known(strategy: string, name: string): string {

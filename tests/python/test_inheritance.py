@@ -1,0 +1,34 @@
+"""A policy's own `on` and `ignore`."""
+
+from __future__ import annotations
+
+import pytest
+
+import seawall
+
+
+def test_retry_inherits_on_and_the_fallback_still_answers_every_error() -> None:
+    calls = 0
+    with seawall.testing.clock():
+
+        @seawall.policy("inherits", seawall.fallback("cached"), seawall.retry(max_attempts=3), on=ConnectionError)
+        def declined() -> str:
+            nonlocal calls
+            calls += 1
+            raise LookupError("no funds")
+
+        assert declined() == "cached"
+        assert calls == 1, "an error that `on` does not name is not retried"
+
+
+def test_ignore_is_inherited_by_the_circuit_breaker() -> None:
+    with seawall.testing.clock():
+        guard = seawall.policy("spares", seawall.circuit_breaker(consecutive_failures=1), ignore=LookupError)
+
+        def declined() -> None:
+            raise LookupError("no funds")
+
+        for _ in range(3):
+            with pytest.raises(LookupError):
+                guard.call(declined)
+        assert guard.breaker.state == "closed"
