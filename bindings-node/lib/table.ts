@@ -127,8 +127,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'breaker.isolated': ['warning', ['generation', 'from', 'reason', 'author']],
   /** Somebody lets every call through, whatever happens. */
   'breaker.disabled': ['warning', ['generation', 'from', 'reason', 'author']],
-  /** The policy rejected the call; the callee was not reached by this attempt. */
-  'call.rejected': ['warning', ['code', 'retry_after_ms']],
+  /** The policy rejected the call; the callee was not reached by this attempt. Within a second of the last such warning it is a debug event; the next warning says in `repeats` how many there were. */
+  'call.rejected': ['warning', ['code', 'retry_after_ms', 'repeats']],
   /** A limit passed and the work was cut or abandoned. */
   'timeout.fired': ['warning', ['code', 'attempt']],
   /** Work that could not be cut ended after its limit; its outcome was delivered. */

@@ -184,3 +184,24 @@ def test_a_received_deadline_limits_calls() -> None:
             seawall.retry(base_delay="100ms", jitter="none").call(down)
     found = seawall.failure(caught.value)
     assert found is not None and found.reason == "no_time_left"
+
+
+def test_a_storm_of_one_rejection_is_logged_once_a_second_with_its_count(caplog: pytest.LogCaptureFixture) -> None:
+    with seawall.testing.clock() as clock, caplog.at_level(logging.INFO, logger="seawall"):
+        guard = seawall.circuit_breaker(name="storm", consecutive_failures=1, break_jitter=0)
+        heard: list[dict[str, object]] = []
+        stop = seawall.on_event(lambda event: heard.append(dict(event)) if event["event"] == "call.rejected" else None)
+        try:
+            with pytest.raises(ConnectionError):
+                guard.call(down)
+            for _ in range(5):
+                with pytest.raises(seawall.CircuitOpenError):
+                    guard.call(down)
+            clock.advance("1s")
+            with pytest.raises(seawall.CircuitOpenError):
+                guard.call(down)
+        finally:
+            stop()
+    logged = [record.seawall for record in caplog.records if record.getMessage().startswith("call.rejected")]  # type: ignore[attr-defined]
+    assert [event["repeats"] for event in logged] == [0, 4]
+    assert len(heard) == 6, "hooks hear every one"

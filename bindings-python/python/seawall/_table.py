@@ -162,7 +162,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "breaker.closed": ("info", ("generation", "from",)),  # The trial calls succeeded, or an override ended.
     "breaker.isolated": ("warning", ("generation", "from", "reason", "author",)),  # Somebody holds the circuit breaker open.
     "breaker.disabled": ("warning", ("generation", "from", "reason", "author",)),  # Somebody lets every call through, whatever happens.
-    "call.rejected": ("warning", ("code", "retry_after_ms",)),  # The policy rejected the call; the callee was not reached by this attempt.
+    "call.rejected": ("warning", ("code", "retry_after_ms", "repeats",)),  # The policy rejected the call; the callee was not reached by this attempt. Within a second of the last such warning it is a debug event; the next warning says in `repeats` how many there were.
     "timeout.fired": ("warning", ("code", "attempt",)),  # A limit passed and the work was cut or abandoned.
     "timeout.late": ("warning", ("attempt", "duration_ms",)),  # Work that could not be cut ended after its limit; its outcome was delivered.
     "bulkhead.queued": ("debug", ("in_use", "queued",)),  # The call waits for a slot.

@@ -55,6 +55,7 @@ pub struct Call {
     injected: bool,
     counted: usize,
     failure: Option<Failure>,
+    now: u64,
 }
 
 impl Call {
@@ -89,6 +90,7 @@ impl Call {
             injected: false,
             counted: 0,
             failure: None,
+            now: 0,
         })
     }
 
@@ -153,6 +155,7 @@ impl Call {
     }
 
     fn step(&mut self, now: u64, input: Input) -> Vec<Op> {
+        self.now = now;
         let policy = Arc::clone(&self.policy);
         let state = Arc::clone(&self.state);
         let key = self.key.clone();
@@ -211,7 +214,14 @@ impl Call {
             _ => {}
         }
         let error_type = self.error_types.iter().rev().find(|name| !name.is_empty()).map(String::as_str);
-        events::complete(events::of(event, error_type), &self.policy.label(), self.key.as_deref(), &self.correlation_id)
+        let mut record = events::of(event, error_type);
+        if let Event::Rejected { code, .. } = event {
+            match self.state.repeats.loud(code, self.now / MS) {
+                Some(repeats) => record.insert("repeats".into(), repeats.into()),
+                None => record.insert("severity".into(), "debug".into()),
+            };
+        }
+        events::complete(record, &self.policy.label(), self.key.as_deref(), &self.correlation_id)
     }
 
     fn call_end(&self, finish: Finish) -> CallEnd {

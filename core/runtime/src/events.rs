@@ -68,7 +68,8 @@ pub(crate) fn transition(change: &Transition) -> Record {
 /// Adds what every record carries, and writes it as JSON.
 pub(crate) fn complete(mut record: Record, policy: &str, key: Option<&str>, correlation_id: &str) -> String {
     let severity = record.get("event").and_then(Value::as_str).and_then(find).map_or("info", |row| row.severity);
-    record.insert("severity".into(), severity.into());
+    // A record may have been lowered before: see `repeats`.
+    record.entry("severity").or_insert_with(|| severity.into());
     record.insert("policy".into(), policy.into());
     if let Some(key) = key {
         record.insert("key".into(), key.into());

@@ -13,6 +13,7 @@ pub mod ids;
 mod metrics;
 mod policy;
 mod registry;
+mod repeats;
 mod state;
 
 pub use call::{Call, Ended, Op};

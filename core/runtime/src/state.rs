@@ -7,12 +7,15 @@ use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
 
+use crate::repeats::Repeats;
+
 /// One key's shared state. Words that every call writes lie on cache lines of their own.
 pub(crate) struct KeyState {
     pub(crate) breaker: Box<[AtomicU64]>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
+    pub(crate) repeats: Repeats,
 }
 
 /// The lock around a wait list.
@@ -35,6 +38,7 @@ impl KeyState {
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
+            repeats: Repeats::default(),
         }
     }
 }

@@ -40,8 +40,8 @@ pub const EVENTS: &[EventRow] = &[
     row(
         "call.rejected",
         "warning",
-        &["code", "retry_after_ms"],
-        "The policy rejected the call; the callee was not reached by this attempt.",
+        &["code", "retry_after_ms", "repeats"],
+        "The policy rejected the call; the callee was not reached by this attempt. Within a second of the last such warning it is a debug event; the next warning says in `repeats` how many there were.",
     ),
     row("timeout.fired", "warning", &["code", "attempt"], "A limit passed and the work was cut or abandoned."),
     row(
