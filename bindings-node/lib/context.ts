@@ -34,6 +34,8 @@ export interface ScopeFields {
   letter?: Redriven | undefined;
   /** Given by a retry, which may try again what fails in here: letters that are to be archived if it succeeds. */
   trail?: WrittenLetter[];
+  /** The bulkhead slots that the attempts around this code hold. */
+  chain?: readonly number[];
 }
 
 /** A letter of a call that may yet succeed. */
@@ -60,6 +62,7 @@ export class Scope implements Current {
   readonly traceparent: string | undefined;
   readonly letter: Redriven | undefined;
   readonly trail: WrittenLetter[] | undefined;
+  readonly chain: readonly number[];
   private controller: AbortController | undefined;
   private ended: { reason: unknown } | undefined;
   private listeners: Set<(reason: unknown) => void> | undefined;
@@ -77,6 +80,7 @@ export class Scope implements Current {
     this.traceparent = fields.traceparent ?? outer?.traceparent;
     this.letter = fields.letter ?? outer?.letter;
     this.trail = fields.trail ?? outer?.trail;
+    this.chain = fields.chain ?? outer?.chain ?? [];
   }
 
   get remaining(): number | undefined {

@@ -84,6 +84,7 @@ export class Run {
   private finish: Finish | undefined;
   /** Letters written further in, while this policy may still try again. */
   private readonly trail: { trail: WrittenLetter[] } | undefined;
+  private readonly chain: readonly number[];
   private reported: string | undefined;
   private isAsking = false;
   private isClosed = false;
@@ -102,6 +103,8 @@ export class Run {
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
     this.handle = native.callNew(policy, this.key, this.correlationId, isSpared ? SPARED : 0, left, this.outer?.letter?.redrives ?? 0);
+    this.chain = this.outer?.chain ?? [];
+    if (core.info.parts['bulkhead'] !== undefined) this.chain = [...this.chain, native.callWithin(this.handle, this.chain)];
     this.listen(signal);
   }
 
@@ -153,7 +156,7 @@ export class Run {
   start(number: number, deadlineMs: number, latencyMs: number, fault: number): void {
     const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
     const { key, correlationId, idempotencyKey } = this;
-    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, ...this.trail }, this.outer);
+    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, chain: this.chain, ...this.trail }, this.outer);
     const attempt: Attempt = { scope: inner, value: undefined, error: undefined, isOpen: true };
     this.attempts.set(number, attempt);
     if (number === 1) this.startedAt = clock.wallNow();

@@ -23,6 +23,7 @@ export interface Native {
   metrics(): string;
   snapshot(): string;
   callNew(policy: Handle, key: string | null, correlationId: string, flags: number, deadlineMs: number, redrives: number): Handle;
+  callWithin(call: Handle, chain: readonly number[]): number;
   callDrop(call: Handle): void;
   start(call: Handle, now: number): number[];
   ended(call: Handle, attempt: number, kind: number, bits: number, status: number, retryAfterMs: number, errorType: string, now: number): number[];

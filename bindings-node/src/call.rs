@@ -48,6 +48,14 @@ pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags:
     Ok(CALLS.put(Arc::new(Mutex::new(call))))
 }
 
+/// Tells whose slots the caller's attempts hold already, before the start; gives the number of this call's own.
+#[napi]
+pub fn call_within(call: u32, chain: Vec<i64>) -> Result<i64> {
+    let chain: Vec<u64> = chain.into_iter().map(i64::unsigned_abs).collect();
+    let id = CALLS.get(call)?.lock().within(&chain);
+    Ok(i64::try_from(id).unwrap_or(i64::MAX))
+}
+
 /// Gives the handle back.
 #[napi]
 pub fn call_drop(call: u32) {

@@ -83,6 +83,10 @@ impl Call {
         self.step(py, |call, now| call.fallback_ended(now, ok))
     }
 
+    fn within(&self, chain: Vec<u64>) -> u64 {
+        self.inner.lock().within(&chain)
+    }
+
     fn report(&self) -> String {
         self.inner.lock().report()
     }

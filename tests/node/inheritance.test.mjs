@@ -1,4 +1,4 @@
-// A policy's own `on` and `ignore`, and the names of errors.
+// What a call takes over from its policy and from the calls around it, and the names of errors.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -30,6 +30,24 @@ test('a subclass without a name of its own is known by its constructor', async (
     });
     const error = await guarded().catch((caught) => caught);
     assert.equal(seawall.failure(error).attempts[0].errorType, 'Declined');
+  } finally {
+    virtual.restore();
+  }
+});
+
+test('a call never queues behind a slot of its own chain', async () => {
+  const virtual = clock();
+  try {
+    const guard = seawall.bulkhead({ maxConcurrent: 1, maxQueue: 5 });
+    const other = seawall.bulkhead({ maxConcurrent: 1, maxQueue: 5 });
+    const inner = async () => 'done';
+    const survived = await guard(async () => {
+      assert.equal(await other(inner)(), 'done');
+      await assert.rejects(seawall.correlate('inside', () => guard(inner)()), seawall.BulkheadFullError);
+      return 'survived';
+    })();
+    assert.equal(survived, 'survived');
+    assert.equal(await guard(inner)(), 'done');
   } finally {
     virtual.restore();
   }

@@ -1,4 +1,4 @@
-"""A policy's own `on` and `ignore`."""
+"""What a call takes over from its policy and from the calls around it."""
 
 from __future__ import annotations
 
@@ -32,3 +32,21 @@ def test_ignore_is_inherited_by_the_circuit_breaker() -> None:
             with pytest.raises(LookupError):
                 guard.call(declined)
         assert guard.breaker.state == "closed"
+
+
+def test_a_call_never_queues_behind_a_slot_of_its_own_chain() -> None:
+    with seawall.testing.clock():
+        guard = seawall.bulkhead(max_concurrent=1, max_queue=5)
+        other = seawall.bulkhead(max_concurrent=1, max_queue=5)
+
+        def inner() -> str:
+            return "done"
+
+        def outer() -> str:
+            assert other.call(inner) == "done"
+            with pytest.raises(seawall.BulkheadFullError):
+                guard.call(inner)
+            return "survived"
+
+        assert guard.call(outer) == "survived"
+        assert guard.call(inner) == "done"

@@ -147,6 +147,10 @@ def test_at_most_so_many_threads_are_abandoned() -> None:
                 break
     finally:
         release.set()
+        # They count for the whole process, so the next test starts when the last one has ended.
+        for thread in threading.enumerate():
+            if thread.name.startswith("seawall-"):
+                thread.join(30)
     assert refused is not None and refused.code == "bulkhead.full"
 
 

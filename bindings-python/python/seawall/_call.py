@@ -121,6 +121,9 @@ class Session:
             )
         except _native.NativeError as error:
             raise _errors.from_native(error) from None
+        self.chain = self.outer._chain
+        if "bulkhead" in self.plan.parts:
+            self.chain = (*self.chain, self.native.within(self.chain))
         self.virtual = _clock.active()
         self._is_busy = self.virtual is not None and self.virtual.is_strict
         self._busy_lock = threading.Lock()
@@ -164,6 +167,7 @@ class Session:
             correlation_id=self.correlation_id,
             _deadline=due,
             _letters=self.inner_letters if self.is_retrying else self.outer._letters,
+            _chain=self.chain,
         )
 
     def fallback_context(self) -> Current:
@@ -175,6 +179,7 @@ class Session:
             error=self.error,
             correlation_id=self.correlation_id,
             _deadline=self.outer._deadline,
+            _chain=self.outer._chain,
         )
 
     # Outputs and inputs that need no waiting.

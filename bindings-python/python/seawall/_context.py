@@ -34,6 +34,8 @@ class Current:
     _deadline: int | None = None
     # Letters written inside a call that is being retried: where they lie, and by what call. None outside of one.
     _letters: list[Written] | None = None
+    # The bulkhead slots that the attempts around this code hold.
+    _chain: tuple[int, ...] = ()
 
     @property
     def remaining(self) -> float | None:

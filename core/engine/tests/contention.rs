@@ -153,7 +153,7 @@ fn a_bulkhead_never_exceeds_its_slots_and_forgets_nobody() {
         for _ in 0..6 {
             scope.spawn(|| {
                 for _ in 0..2_000 {
-                    match bulkhead.enter(&word, &waiters) {
+                    match bulkhead.enter(&word, &waiters, true) {
                         Answer::Full => continue,
                         Answer::Entered => {}
                         Answer::Parked(ticket) => {

@@ -76,6 +76,7 @@ impl Call {
             cooperative: flags & 1 != 0,
             spared: flags & 2 != 0,
             left_ns: u64::try_from(deadline_ms).ok().map(|ms| ms.saturating_mul(MS)),
+            reentrant: false,
             redrives,
             ordinal: policy.next_ordinal(),
         };
@@ -92,6 +93,15 @@ impl Call {
             failure: None,
             now: 0,
         })
+    }
+
+    /// Tells, before the start, whose slots the caller's attempts hold already. Gives the number that stands for this call's own slot in the
+    /// chains of the calls inside it.
+    pub fn within(&mut self, chain: &[u64]) -> u64 {
+        if chain.contains(&self.state.id) {
+            self.call.reenter();
+        }
+        self.state.id
     }
 
     /// Begins.

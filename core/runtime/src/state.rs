@@ -11,6 +11,8 @@ use crate::repeats::Repeats;
 
 /// One key's shared state. Words that every call writes lie on cache lines of their own.
 pub(crate) struct KeyState {
+    /// Stands for this state in the chains of nested calls.
+    pub(crate) id: u64,
     pub(crate) breaker: Box<[AtomicU64]>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
@@ -32,8 +34,10 @@ static LISTS: AtomicU64 = AtomicU64::new(0);
 
 impl KeyState {
     pub(crate) fn new(policy: &Policy) -> Self {
-        let base = (LISTS.fetch_add(1, Ordering::Relaxed) & 0x1F_FFFF) << 32;
+        let id = LISTS.fetch_add(1, Ordering::Relaxed);
+        let base = (id & 0x1F_FFFF) << 32;
         Self {
+            id,
             breaker: words(policy.breaker.as_ref().map_or(0, seawall_engine::policy::breaker::Breaker::words)),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),

@@ -19,7 +19,7 @@ impl Call {
             cell.count_refusal(&refusal);
             return self.refused(env, refusal, out);
         }
-        if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead)) {
+        if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
             return self.reject(env, "bulkhead.full", None, out);
         }
         self.take_turn(env, now, out);
@@ -40,7 +40,7 @@ impl Call {
 
     pub(super) fn enter<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return self.admit(env, now, false, out) };
-        match bulkhead.enter(env.bulkhead, env.waiters) {
+        match bulkhead.enter(env.bulkhead, env.waiters, !self.begin.reentrant) {
             SlotAnswer::Entered => self.admit(env, now, true, out),
             SlotAnswer::Full => self.reject(env, "bulkhead.full", None, out),
             SlotAnswer::Parked(ticket) => {

@@ -37,6 +37,8 @@ pub struct Begin {
     pub cooperative: bool,
     /// `only` of chaos spares this call: none of its attempts is struck or counted among those that could be.
     pub spared: bool,
+    /// The call is made inside an attempt that holds a slot of the same bulkhead, so it must not wait for one.
+    pub reentrant: bool,
     /// Nanoseconds left of a caller's or received deadline.
     pub left_ns: Option<u64>,
     /// How often the letter of this call was redriven.
@@ -101,6 +103,11 @@ impl Call {
             reason: None,
             cancelled: false,
         }
+    }
+
+    /// Says that the call is made inside an attempt that holds a slot of the same bulkhead. Only before it has begun.
+    pub fn reenter(&mut self) {
+        self.begin.reentrant = true;
     }
 
     /// Takes one input and appends what is to be done.

@@ -6,6 +6,8 @@
 //! | otherwise, queue has room | parked with a ticket | the slot passes to the first ticket, which is woken |
 //! | otherwise | full | the same |
 //!
+//! A call inside an attempt that holds a slot here never queues: it would wait for its own caller. It is full at once.
+//!
 //! One word holds both counts, so that no wake is lost between them: whoever frees a slot sees in the same word whether somebody waits.
 //! The order of the waiters is in a list that the caller keeps behind a lock of its own, entered only when somebody waits.
 
@@ -60,13 +62,13 @@ impl Bulkhead {
 
     /// Whether an attempt that may not queue, or finds the queue full, would be refused. Takes nothing.
     #[must_use]
-    pub fn would_refuse(&self, word: &AtomicU64) -> bool {
+    pub fn would_refuse(&self, word: &AtomicU64, may_queue: bool) -> bool {
         let (in_use, queued) = Self::load(word);
-        (in_use >= self.max_concurrent || queued > 0) && queued >= self.max_queue
+        (in_use >= self.max_concurrent || queued > 0) && (!may_queue || queued >= self.max_queue)
     }
 
-    /// Takes a slot or a place in the queue.
-    pub fn enter(&self, word: &AtomicU64, waiters: &impl Waiters) -> Answer {
+    /// Takes a slot or, if it may, a place in the queue.
+    pub fn enter(&self, word: &AtomicU64, waiters: &impl Waiters, may_queue: bool) -> Answer {
         // Acquire and Release: what a leaving call did happens before what the next holder of its slot does.
         let taken = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let (in_use, queued) = split(word);
@@ -75,7 +77,7 @@ impl Bulkhead {
         if taken.is_ok() {
             return Answer::Entered;
         }
-        if self.max_queue == 0 {
+        if self.max_queue == 0 || !may_queue {
             return Answer::Full;
         }
         waiters.with(|list| self.enter_or_park(word, list))
