@@ -69,7 +69,7 @@ export function specOf(name: string | null, parts: readonly Part[], keyed: boole
     const judges = HEIRS.includes(strategy);
     written[strategy] = { ...(judges && inherits.on ? { on: true } : {}), ...(judges && inherits.ignore ? { ignore: true } : {}), ...data };
   }
-  return JSON.stringify({ name, dialect: 'node', keyed, sync: false, parts: written });
+  return JSON.stringify({ name, dialect: 'node', keyed, parts: written });
 }
 
 /** The strategies that judge errors, in the order of their bits. */

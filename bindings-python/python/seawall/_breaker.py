@@ -34,7 +34,7 @@ class Breaker:
         self._key = key
 
     def _native(self) -> _native.Policy:
-        return self._written.plan(None, False).native
+        return self._written.plan(None).native
 
     @property
     def state(self) -> State:

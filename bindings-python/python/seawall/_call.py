@@ -95,7 +95,7 @@ class Session:
     def __init__(
         self, written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_sync: bool
     ) -> None:
-        self.plan: Plan = written.plan(fn, is_sync)
+        self.plan: Plan = written.plan(fn)
         self.fn, self.args, self.kwargs = fn, args, kwargs
         self.is_cooperative = is_sync and not self.plan.is_threaded
         self.outer: Current = _context.current()

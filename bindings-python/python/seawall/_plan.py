@@ -110,7 +110,7 @@ class Written:
         self._tests = _compile(self._code)
         self._results = _compile_results(self._code)
         try:
-            _native.check(self._spec(is_sync=False))
+            _native.check(self._spec())
         except _native.NativeError as error:
             raise from_native(error) from None
 
@@ -124,7 +124,7 @@ class Written:
             for strategy in heirs:
                 self._code[strategy].setdefault(option, value)
 
-    def _spec(self, is_sync: bool) -> str:
+    def _spec(self) -> str:
         parts: dict[str, dict[str, Any]] = {}
         for strategy, part in self.parts.items():
             options = dict(part.data)
@@ -135,7 +135,6 @@ class Written:
             "name": self.name,
             "dialect": "python",
             "keyed": self.key is not None,
-            "sync": is_sync,
             "parts": parts,
         }
         try:
@@ -143,7 +142,7 @@ class Written:
         except (TypeError, ValueError) as error:
             raise ConfigError(f"an option has a value of the wrong type: {error}", path=self.label or "policy") from None
 
-    def plan(self, fn: Callable[..., Any] | None, is_sync: bool) -> Plan:
+    def plan(self, fn: Callable[..., Any] | None) -> Plan:
         """What calls work with; resolved now if it is the first, or if a file was loaded or the state forgotten since."""
         plan = self._plan
         if plan is not None and plan.resets == _resets and (plan.loads == _loads or self.name is None):
@@ -151,13 +150,13 @@ class Written:
         with self._lock:
             if self.label is None and fn is not None:
                 self.label = label_of(fn)
-            self._plan = plan = self._resolve(is_sync)
+            self._plan = plan = self._resolve()
         return plan
 
-    def _resolve(self, is_sync: bool) -> Plan:
+    def _resolve(self) -> Plan:
         loads, resets = _loads, _resets
         try:
-            native = _native.resolve(self._spec(is_sync))
+            native = _native.resolve(self._spec())
         except _native.NativeError as error:
             raise from_native(error) from None
         if self.name is None and self.label is not None:

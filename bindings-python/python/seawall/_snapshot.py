@@ -24,5 +24,5 @@ def snapshot() -> dict[str, Snapshot]:
 
 def snapshot_of(written: Written) -> Snapshot:
     """The values of one policy; resolves it if it was never called."""
-    label = written.plan(None, False).label
+    label = written.plan(None).label
     return snapshot().get(label, {})

@@ -44,6 +44,33 @@ fn a_file_is_laid_over_the_code_field_by_field() {
     std::fs::remove_file(&path).expect("removed");
 }
 
+#[test]
+fn a_wrong_file_names_the_place_and_leaves_the_one_before_in_force() {
+    let _turn = alone();
+    let path = std::env::temp_dir().join(format!("seawall-wrong-{}.toml", std::process::id()));
+    let write = |text: &str| std::fs::write(&path, text).expect("a temporary file");
+    let shown = path.to_str().expect("UTF-8").to_owned();
+    write("[policy.pay]\nretry = { max_attempts = 2 }\n");
+    load(&shown, None).expect("a good file");
+    for (text, place) in [
+        ("[polcy.pay]\n", "polcy"),
+        ("[defaults]\nap = 'shop'\n", "defaults.ap"),
+        ("[policy.pay]\nretry = { max_attempts = 0 }\n", "policy.pay.retry.max_attempts"),
+        ("[env.staging.polcy.pay]\nretry = {}\n", "env.staging.polcy"),
+        (
+            "[policy.pay]\ntimeout = { attempt = '2s' }\n[env.live.policy.pay]\ntimeout = { total = '1s' }\n",
+            "env.live.policy.pay.timeout.attempt",
+        ),
+    ] {
+        write(text);
+        let error = load(&shown, None).expect_err(text);
+        assert_eq!(error.path, format!("{shown}.{place}"), "{text}");
+    }
+    let info: serde_json::Value = serde_json::from_str(&resolve(&spec("pay", &json!({}))).expect("the file before").info()).expect("JSON");
+    assert_eq!(info["parts"]["retry"]["max_attempts"], 2);
+    std::fs::remove_file(&path).expect("removed");
+}
+
 /// Drivers may be wrong, and late: whatever comes in whatever order, a call answers and never panics, and it finishes at most once.
 #[test]
 fn no_order_of_inputs_panics() {

@@ -22,9 +22,11 @@ pub struct Attempt {
     pub state: AttemptState,
     /// The wait of ours that followed it, in milliseconds.
     pub delay_ms: Option<u64>,
-    /// Whether chaos struck it.
+    /// The circuit breaker's permit, until it has voted.
     pub(super) permit: Option<Permit>,
+    /// Whether it holds a slot of the bulkhead; abandoned work does until it really ends.
     pub(super) slot: bool,
+    /// When its own limit passes, in nanoseconds.
     pub(super) deadline: Option<u64>,
 }
 
@@ -137,7 +139,7 @@ impl Call {
         }
         self.vote(env, now, number, state, to_breaker, outcome.pushback, out);
         match outcome.kind {
-            Kind::Success if to_retry == Verdict::Failure || to_breaker == Verdict::Failure && !late => Verdict::Failure,
+            Kind::Success if failed => Verdict::Failure,
             Kind::Success => Verdict::Success,
             _ => to_retry,
         }

@@ -16,8 +16,6 @@ pub struct Chaos {
     pub faults: Vec<u32>,
     /// Shortest and longest injected latency, in milliseconds.
     pub latency_ms: (u64, u64),
-    /// The seed, where the experiment has its own.
-    pub seed: Option<u64>,
     /// Nanoseconds of the clock at which it ends.
     pub ends_at: u64,
 }
@@ -83,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_key_has_the_same_fate_whatever_the_order() {
-        let chaos = Chaos { rate: 5_000, faults: alloc::vec![1], latency_ms: (200, 800), seed: None, ends_at: u64::MAX };
+        let chaos = Chaos { rate: 5_000, faults: alloc::vec![1], latency_ms: (200, 800), ends_at: u64::MAX };
         let source = Source::new(1, "bank");
         let fate = |ordinal| chaos.strike(source, 0, Place { key: Some("order-9"), ordinal, attempt: 1, redrives: 0 });
         assert_eq!(fate(0), fate(77));

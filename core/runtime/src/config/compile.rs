@@ -156,7 +156,6 @@ fn chaos(options: &Options<'_>, now: u64) -> Chaos {
         rate: options.ratio("rate").unwrap_or(0),
         faults: options.get("fault").and_then(|given| value::faults(given).ok()).unwrap_or_default(),
         latency_ms: options.get("latency").and_then(|given| value::latency(given, options.dialect).ok()).unwrap_or((0, 0)),
-        seed: options.get("seed").and_then(Value::as_u64),
         ends_at: until.into_iter().chain(expires).min().unwrap_or(u64::MAX),
     }
 }

@@ -11,7 +11,7 @@ use super::{ConfigError, rules};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct File {
     pub(crate) path: String,
-    pub(crate) policies: BTreeMap<String, Parts>,
+    pub(crate) policies: Policies,
 }
 
 impl File {
@@ -31,24 +31,73 @@ impl File {
         if let Some(unknown) = table.keys().find(|key| !matches!(key.as_str(), "defaults" | "policy" | "env")) {
             return Err(ConfigError::new(unknown, "is unknown; defaults, policy and env would be right"));
         }
-        let mut policies = policies(table.get("policy"), "policy")?;
-        if let Some(env) = env {
-            let overlay = table.get("env").and_then(|envs| envs.get(env)).and_then(|env| env.get("policy"));
-            for (name, parts) in self::policies(overlay, &format!("env.{env}.policy"))? {
-                let target = policies.entry(name).or_default();
-                *target = merge(std::mem::take(target), &parts);
+        check_defaults(table.get("defaults"))?;
+        let common = policies(table.get("policy"), "policy")?;
+        validate(&common, "policy")?;
+        let mut chosen = None;
+        for (name, overlay) in environments(table.get("env"))? {
+            // Every environment is checked, not only the one in force: a slip must not wait for the day it is deployed.
+            let laid = lay_over(&common, overlay);
+            validate(&laid, &format!("env.{name}.policy"))?;
+            if env == Some(name.as_str()) {
+                chosen = Some(laid);
             }
         }
-        for (name, parts) in &policies {
-            let at = |error: ConfigError| error.within(&format!("policy.{name}"));
-            validate_parts(parts, Dialect::File).map_err(at)?;
-            rules::check(parts, Dialect::File).map_err(at)?;
-        }
+        let policies = chosen.unwrap_or(common);
         Ok(Self { path: path.to_owned(), policies })
     }
 }
 
-fn policies(value: Option<&Value>, path: &str) -> Result<BTreeMap<String, Parts>, ConfigError> {
+type Policies = BTreeMap<String, Parts>;
+
+fn validate(policies: &Policies, path: &str) -> Result<(), ConfigError> {
+    for (name, parts) in policies {
+        let at = |error: ConfigError| error.within(&format!("{path}.{name}"));
+        validate_parts(parts, Dialect::File).map_err(at)?;
+        rules::check(parts, Dialect::File).map_err(at)?;
+    }
+    Ok(())
+}
+
+fn lay_over(common: &Policies, overlay: Policies) -> Policies {
+    let mut laid = common.clone();
+    for (name, parts) in overlay {
+        let target = laid.entry(name).or_default();
+        *target = merge(std::mem::take(target), &parts);
+    }
+    laid
+}
+
+/// `app` is the only default there is: it names the folder of state.
+fn check_defaults(defaults: Option<&Value>) -> Result<(), ConfigError> {
+    match defaults {
+        None => Ok(()),
+        Some(Value::Object(table)) => match table.iter().find(|(name, value)| name.as_str() != "app" || !value.is_string()) {
+            Some((name, _)) if name == "app" => Err(ConfigError::new("defaults.app", "must be text")),
+            Some((name, _)) => Err(ConfigError::new(format!("defaults.{name}"), "is unknown; app would be right")),
+            None => Ok(()),
+        },
+        Some(_) => Err(ConfigError::new("defaults", "must be a table")),
+    }
+}
+
+fn environments(value: Option<&Value>) -> Result<BTreeMap<String, Policies>, ConfigError> {
+    let Some(value) = value else { return Ok(BTreeMap::new()) };
+    let Value::Object(table) = value else { return Err(ConfigError::new("env", "must be a table of environments")) };
+    table
+        .iter()
+        .map(|(name, overlay)| {
+            let path = format!("env.{name}");
+            let Value::Object(overlay) = overlay else { return Err(ConfigError::new(path, "must be a table with `policy`")) };
+            if let Some(unknown) = overlay.keys().find(|key| key.as_str() != "policy") {
+                return Err(ConfigError::new(format!("{path}.{unknown}"), "is unknown; policy would be right"));
+            }
+            Ok((name.clone(), policies(overlay.get("policy"), &format!("{path}.policy"))?))
+        })
+        .collect()
+}
+
+fn policies(value: Option<&Value>, path: &str) -> Result<Policies, ConfigError> {
     match value {
         None => Ok(BTreeMap::new()),
         Some(Value::Object(table)) => table

@@ -3,7 +3,7 @@
 use core::sync::atomic::Ordering;
 
 use super::lease::Decision;
-use super::word::{History, State, StateWord, tagged, update_tagged};
+use super::word::{History, State, StateWord, update_tagged};
 use super::{Breaker, Cell};
 use crate::chance::{Purpose, share};
 use crate::step::Transition;
@@ -121,12 +121,6 @@ impl Cell<'_> {
     fn refuse(&self, word: StateWord, now: u64) -> Refusal {
         update_tagged(self.word(at::REJECTED), word.generation(), |count| count + 1);
         self.refusal(word, now)
-    }
-
-    /// Rejections since the last transition.
-    #[must_use]
-    pub fn rejected(&self) -> u64 {
-        tagged(self.word(at::REJECTED).load(Ordering::Relaxed), self.state_word().generation())
     }
 
     /// Counts a rejection that was made without asking for a permit.
