@@ -16,5 +16,6 @@ pub mod pipeline;
 pub mod policy;
 pub mod ports;
 pub mod step;
+pub mod sync;
 pub mod table;
 pub mod time;

@@ -8,7 +8,7 @@
 //! Rust drains every port before it judges, transitions or takes a snapshot. Credit is 0 whenever a success could change a decision, so
 //! then the isolate asks. Lanes only ever grow, wrapping; what was drained is remembered on Rust's side.
 
-use core::sync::atomic::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering};
 
 use crate::policy::breaker::Cell;
 use crate::table::layout::port as at;

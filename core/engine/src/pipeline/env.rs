@@ -1,6 +1,6 @@
 //! What a call works with: the compiled policy, and the words that its caller owns.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use crate::chance::Source;
 use crate::policy::breaker::{Breaker, Cell};

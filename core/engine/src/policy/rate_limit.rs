@@ -6,7 +6,7 @@
 //! | later, but within the longest wait | wait until TAT - tolerance | TAT + interval (reserved) |
 //! | later than that | refuse, with the time until it would pass | unchanged |
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use crate::time::{MS, ceil_ms};
 

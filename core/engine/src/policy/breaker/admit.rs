@@ -1,6 +1,6 @@
 //! Whether a call may pass.
 
-use core::sync::atomic::Ordering;
+use crate::sync::Ordering;
 
 use super::lease::Decision;
 use super::word::{History, State, StateWord, update_tagged};

@@ -5,7 +5,7 @@
 //! healthy service nothing but the ticket is written. Each generation has a side of its own (its parity), whose words carry the
 //! generation's tag: an older tag reads as empty, which makes a reset free.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use super::word::{is_older, tag, tagged, update_tagged};
 use crate::table::layout::breaker::OUTCOMES_PER_WORD;

@@ -1,7 +1,7 @@
 //! Half-open slots. A trial holds its slot by a lease; the lease that nobody ends votes failure at its deadline, so that a trial that
 //! never reports can neither wedge the breaker nor let more calls through than there are slots.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use super::Cell;
 use super::word::{State, StateWord, tag};

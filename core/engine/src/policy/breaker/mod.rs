@@ -21,7 +21,7 @@ mod record;
 mod time_window;
 mod word;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 pub use admit::{Admission, Permit, Refusal};
 pub use record::Vote;

@@ -1,6 +1,6 @@
 //! What a result does: it votes once, in the generation of its permit, and is judged at once.
 
-use core::sync::atomic::Ordering;
+use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
 use super::word::{State, StateWord, Streak, tagged, update_tagged};

@@ -1,7 +1,7 @@
 //! A window in time: ten buckets aligned to multiples of their width, the current one included. Each outcome enters exactly one
 //! life of one bucket; an old bucket is recycled by the exchange that first counts in its new life.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use crate::table::layout::breaker::BUCKETS;
 

@@ -1,6 +1,6 @@
 //! The fields inside a breaker's words.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 /// A breaker's state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

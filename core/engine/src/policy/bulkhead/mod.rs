@@ -13,7 +13,7 @@
 
 mod queue;
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 pub use queue::{Place, WaitList};
 

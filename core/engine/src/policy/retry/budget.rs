@@ -3,7 +3,7 @@
 //! Ten one-second buckets of thousandths of a retry. A first attempt that reaches the callee deposits `ratio`; a retry costs 1,000, after
 //! throttling 2,000, and is allowed while `10 x per_second + deposits - withdrawals` covers it.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use crate::sync::{AtomicU64, Ordering};
 
 use crate::table::layout::budget::BUCKETS;
 use crate::time::SECOND;
