@@ -9,8 +9,14 @@
 #![forbid(unsafe_code)]
 
 extern crate alloc;
+#[cfg(loom)]
+extern crate std;
 
 pub mod chance;
+#[cfg(loom)]
+pub mod fault;
+#[cfg(not(loom))]
+mod fault;
 pub mod outcome;
 pub mod pipeline;
 pub mod policy;

@@ -8,6 +8,7 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+use crate::fault::{Fault, seeded};
 use crate::time::{MS, ceil_ms};
 
 /// The compiled options.
@@ -51,6 +52,10 @@ impl RateLimit {
                 return Answer::Refuse(ceil_ms(wait));
             }
             let next = tat.max(now).saturating_add(self.interval_ns);
+            if seeded(Fault::TurnTakenByStore) {
+                word.store(next, Ordering::Relaxed);
+                return if wait == 0 { Answer::Pass } else { Answer::Wait { ms: ceil_ms(wait), reservation: next } };
+            }
             match word.compare_exchange_weak(tat, next, Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) if wait == 0 => return Answer::Pass,
                 Ok(_) => return Answer::Wait { ms: ceil_ms(wait), reservation: next },
@@ -62,6 +67,9 @@ impl RateLimit {
     /// Returns a reservation, if nobody has reserved after it.
     pub fn give_back(&self, word: &AtomicU64, reservation: u64) {
         let before = reservation.saturating_sub(self.interval_ns);
+        if seeded(Fault::AnyTurnGivenBack) {
+            return word.store(before, Ordering::Relaxed);
+        }
         let _ = word.compare_exchange(reservation, before, Ordering::Relaxed, Ordering::Relaxed);
     }
 }

@@ -8,6 +8,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 use super::word::{is_older, tag, tagged, update_tagged};
+use crate::fault::{Fault, seeded};
 use crate::table::layout::breaker::OUTCOMES_PER_WORD;
 
 /// Added to the stored count of failures, so that it may be read as negative for an instant while a slow writer is lapped.
@@ -48,7 +49,7 @@ fn exchange(word: &AtomicU64, generation: u32, bit: u64, failed: bool) -> Option
     let mut replaced = false;
     word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         let seen = word >> 48;
-        if seen != tag(generation) && !is_older(seen, generation) {
+        if seen != tag(generation) && !is_older(seen, generation) && !seeded(Fault::RingOfAnyGeneration) {
             return None;
         }
         let outcomes = tagged(word, generation);
@@ -61,16 +62,22 @@ fn exchange(word: &AtomicU64, generation: u32, bit: u64, failed: bool) -> Option
 }
 
 fn change(failures: &AtomicU64, generation: u32, up: bool) {
-    update_tagged(failures, generation, |value| {
+    let changed = |value| {
         let value = if value == 0 { BIAS } else { value };
         if up { value + 1 } else { value - 1 }
-    });
+    };
+    if seeded(Fault::CountByLoadAndStore) {
+        let value = tagged(failures.load(Ordering::SeqCst), generation);
+        return failures.store((tag(generation) << 48) | changed(value), Ordering::SeqCst);
+    }
+    update_tagged(failures, generation, changed);
 }
 
 /// Outcomes and failures in the window.
 pub(super) fn sum(words: &[AtomicU64], size: u32, generation: u32) -> (u32, u32) {
     let side = side(words, size, generation);
-    let total = tagged(side.head.load(Ordering::SeqCst), generation).min(u64::from(size)) as u32;
+    let order = if seeded(Fault::HeadReadRelaxed) { Ordering::Relaxed } else { Ordering::SeqCst };
+    let total = tagged(side.head.load(order), generation).min(u64::from(size)) as u32;
     let failures = tagged(side.failures.load(Ordering::SeqCst), generation).saturating_sub(BIAS) as u32;
     (total, failures.min(total))
 }

@@ -5,6 +5,7 @@ use crate::sync::{AtomicU64, Ordering};
 
 use super::Cell;
 use super::word::{State, StateWord, tag};
+use crate::fault::{Fault, seeded};
 use crate::table::layout::breaker as at;
 use crate::time::MS;
 
@@ -66,6 +67,10 @@ impl Cell<'_> {
             // SeqCst: slots are compared with the state word, see `Cell::state_word`.
             let seen = word.load(Ordering::SeqCst);
             let free = unpack(seen, generation).code == FREE && tag(generation).wrapping_sub(seen >> 48) & 0xFFFF < 1 << 15;
+            if free && seeded(Fault::SlotTakenByStore) {
+                word.store(held, Ordering::SeqCst);
+                return Some(number);
+            }
             (free && word.compare_exchange(seen, held, Ordering::SeqCst, Ordering::SeqCst).is_ok()).then_some(number)
         })
     }
@@ -79,6 +84,10 @@ impl Cell<'_> {
             Some(false) => FAILED,
         };
         let mine = pack(generation, HELD, deadline_ms);
+        if seeded(Fault::LeaseEndedByStore) {
+            word.store(pack(generation, code, 0), Ordering::SeqCst);
+            return true;
+        }
         word.compare_exchange(mine, pack(generation, code, 0), Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 

@@ -28,6 +28,7 @@ pub use record::Vote;
 pub use word::State;
 
 use crate::chance::Source;
+use crate::fault::{Fault, seeded};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
@@ -171,6 +172,17 @@ impl<'a> Cell<'a> {
     /// Moves from `seen` to `to`; `None` if somebody else moved first.
     fn transit(&self, seen: StateWord, to: State, until_ms: u64, counts: (u32, u32), break_ms: u64) -> Option<Transition> {
         let next = StateWord::new(to, seen.generation().wrapping_add(1), until_ms);
+        if seeded(Fault::TransitionByStore) {
+            self.word(at::STATE).store(next.0, Ordering::SeqCst);
+            return Some(Transition {
+                from: seen.state(),
+                to,
+                generation: next.generation(),
+                total: counts.0,
+                failures: counts.1,
+                break_ms,
+            });
+        }
         self.word(at::STATE).compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).ok()?;
         Some(Transition { from: seen.state(), to, generation: next.generation(), total: counts.0, failures: counts.1, break_ms })
     }

@@ -1,5 +1,6 @@
 //! The fields inside a breaker's words.
 
+use crate::fault::{Fault, seeded};
 use crate::sync::{AtomicU64, Ordering};
 
 /// A breaker's state.
@@ -108,8 +109,11 @@ pub(super) fn tagged(word: u64, generation: u32) -> u64 {
 pub(super) fn update_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
     word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         let seen = word >> TAG_SHIFT;
-        if seen != tag(generation) && !is_older(seen, generation) {
+        if seen != tag(generation) && !is_older(seen, generation) && !seeded(Fault::TagOfAnyGeneration) {
             return None;
+        }
+        if seeded(Fault::TagOfAnyGeneration) {
+            return Some((seen << TAG_SHIFT) | change(word & ((1 << TAG_SHIFT) - 1)));
         }
         let value = change(tagged(word, generation)).min((1 << TAG_SHIFT) - 1);
         Some((tag(generation) << TAG_SHIFT) | value)

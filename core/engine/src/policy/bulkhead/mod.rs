@@ -15,6 +15,7 @@ mod queue;
 
 use crate::sync::{AtomicU64, Ordering};
 
+use crate::fault::{Fault, seeded};
 pub use queue::{Place, WaitList};
 
 /// The compiled options.
@@ -69,6 +70,11 @@ impl Bulkhead {
 
     /// Takes a slot or, if it may, a place in the queue.
     pub fn enter(&self, word: &AtomicU64, waiters: &impl Waiters, may_queue: bool) -> Answer {
+        if seeded(Fault::EnterLooksFirst) && !self.would_refuse(word, false) {
+            let (in_use, queued) = Self::load(word);
+            word.store(join(in_use + 1, queued), Ordering::Release);
+            return Answer::Entered;
+        }
         // Acquire and Release: what a leaving call did happens before what the next holder of its slot does.
         let taken = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let (in_use, queued) = split(word);
@@ -105,6 +111,10 @@ impl Bulkhead {
 
     /// Gives a slot back. Somebody who waited now holds it and is to be woken.
     pub fn leave(&self, word: &AtomicU64, waiters: &impl Waiters) -> Option<u64> {
+        if seeded(Fault::LeaveLooksFirst) && Self::load(word).1 == 0 {
+            word.fetch_sub(join(1, 0), Ordering::AcqRel);
+            return None;
+        }
         let freed = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let (in_use, queued) = split(word);
             (queued == 0).then(|| join(in_use.saturating_sub(1), 0))

@@ -3,6 +3,8 @@
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 
+use crate::fault::{Fault, seeded};
+
 /// Where the holder of a ticket stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
@@ -38,7 +40,7 @@ impl WaitList {
     }
 
     pub(super) fn grant_first(&mut self) -> Option<u64> {
-        let ticket = self.waiting.pop_front()?;
+        let ticket = if seeded(Fault::LastComeFirst) { self.waiting.pop_back() } else { self.waiting.pop_front() }?;
         self.answered.push((ticket, Place::Granted));
         Some(ticket)
     }
@@ -51,7 +53,8 @@ impl WaitList {
 
     pub(super) fn settle(&mut self, ticket: u64, abandon: bool) -> Place {
         if let Some(at) = self.answered.iter().position(|(answered, _)| *answered == ticket) {
-            return self.answered.swap_remove(at).1;
+            let place = self.answered.swap_remove(at).1;
+            return if abandon && seeded(Fault::GrantForgotten) { Place::TurnedAway } else { place };
         }
         match self.waiting.iter().position(|waiting| *waiting == ticket) {
             Some(at) if abandon => {

@@ -5,6 +5,7 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+use crate::fault::{Fault, seeded};
 use crate::table::layout::budget::BUCKETS;
 use crate::time::SECOND;
 
@@ -31,13 +32,20 @@ impl Budget {
     pub fn withdraw(&self, words: &[AtomicU64], now: u64, cost: u64) -> bool {
         let (deposits, withdrawals) = words.split_at(BUCKETS);
         let covered = |spent: u64| self.floor.saturating_add(sum(deposits, now)) >= spent.saturating_add(cost);
+        if seeded(Fault::BudgetLooksFirst) {
+            let passes = covered(sum(withdrawals, now));
+            add(withdrawals, now, if passes { cost } else { 0 });
+            return passes;
+        }
         // Withdraw first, look after, take back if it was too much: two callers that look at the same time cannot both pass.
         add(withdrawals, now, cost);
         let spent = sum(withdrawals, now).saturating_sub(cost);
         if covered(spent) {
             return true;
         }
-        subtract(withdrawals, now, cost);
+        if !seeded(Fault::RefusalKept) {
+            subtract(withdrawals, now, cost);
+        }
         false
     }
 

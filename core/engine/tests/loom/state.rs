@@ -1,0 +1,69 @@
+//! The state against the window: a trip has one winner, and a result of the old generation never votes in the new one.
+
+use std::sync::Arc;
+
+use loom::thread;
+use seawall_engine::fault::Fault;
+use seawall_engine::policy::breaker::{Breaker, State, Window};
+use seawall_engine::time::MS;
+
+use crate::play::{Own, breaks, holds, options, vote};
+
+/// Two failures at once, each enough to trip.
+fn one_trip() {
+    let own = Own::new(Breaker { consecutive: Some(1), ..options(Window::Count(2)) });
+    let first = own.cell().admit(0).0.expect("closed");
+    let second = own.cell().admit(0).0.expect("closed");
+    let other = Arc::clone(&own);
+    let failing = thread::spawn(move || other.cell().record(first, vote(true), 0));
+    let mine = own.cell().record(second, vote(true), 0);
+    let theirs = failing.join().expect("no panic");
+    assert!(mine.is_some() ^ theirs.is_some(), "one trip: {mine:?} {theirs:?}");
+    assert_eq!(mine.or(theirs).expect("one of them").generation, 1);
+}
+
+#[test]
+fn a_trip_has_one_winner() {
+    holds("state, one trip", one_trip);
+    breaks("state, one trip", Fault::TransitionByStore, one_trip);
+}
+
+/// Two calls find the break over at once: one transition and one trial.
+fn one_way_out() {
+    let own = Own::new(options(Window::Count(2)));
+    own.cell().hold(State::Isolated, 1);
+    let other = Arc::clone(&own);
+    let asking = thread::spawn(move || other.cell().admit(2 * MS));
+    let (mine, moved) = own.cell().admit(2 * MS);
+    let (theirs, also_moved) = asking.join().expect("no panic");
+    assert!(moved.is_some() ^ also_moved.is_some(), "one transition");
+    assert!(mine.is_ok() ^ theirs.is_ok(), "one trial");
+}
+
+#[test]
+fn a_break_ends_once() {
+    holds("state, one way out", one_way_out);
+    breaks("state, one way out", Fault::TransitionByStore, one_way_out);
+}
+
+/// The last failure of the old generation would be the second in a row of the new one.
+fn old_vote() {
+    let own = Own::new(Breaker { consecutive: Some(2), ..options(Window::Count(2)) });
+    let permit = own.cell().admit(0).0.expect("closed");
+    let other = Arc::clone(&own);
+    let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
+    own.cell().hold(State::Disabled, 0);
+    let generation = own.cell().reset().generation;
+    let fresh = own.cell().admit(0).0.expect("closed");
+    let trip = own.cell().record(fresh, vote(true), 0);
+    assert_eq!((late.join().expect("no panic"), trip), (None, None), "one failure of each generation is not two in a row");
+    assert_eq!(own.cell().closed_generation(), Some(generation));
+    assert_eq!(own.cell().counts(0).consecutive_failures, 1);
+    assert_eq!(own.window(0), (1, 1));
+}
+
+#[test]
+fn a_result_of_the_old_generation_never_votes_in_the_new() {
+    holds("state, old vote", old_vote);
+    breaks("state, old vote", Fault::TagOfAnyGeneration, old_vote);
+}
