@@ -1,8 +1,9 @@
 //! A window in time: ten buckets aligned to multiples of their width, the current one included. Each outcome enters exactly one
-//! life of one bucket; an old bucket is recycled by the exchange that first counts in its new life.
+//! life of one bucket; an old bucket is recycled by the exchange that first counts in its new life, and a late recorder finds it recycled.
 
 use crate::sync::{AtomicU64, Ordering};
 
+use crate::fault::{Fault, seeded};
 use crate::table::layout::breaker::BUCKETS;
 
 const COUNT: u64 = (1 << 24) - 1;
@@ -12,9 +13,20 @@ fn life(generation: u32, epoch: u64) -> u64 {
     (u64::from(generation & 0xFF) << 56) | ((epoch & 0xFFFF_FFFF) << 24)
 }
 
+/// Whether the bucket has begun a later life than `life`: a later stretch of time or, within the same, a later generation. Its outcomes are
+/// the window's, so a recorder that comes that late has nothing to count any more. Epochs and generations wrap: half the circle is later.
+fn is_over(life: u64, word: u64) -> bool {
+    let later = ((word >> 24) as u32).wrapping_sub((life >> 24) as u32) as i32;
+    let newer = ((word >> 56) as u8).wrapping_sub((life >> 56) as u8) as i8;
+    word & COUNT != 0 && (later > 0 || (later == 0 && newer > 0))
+}
+
 fn bump(word: &AtomicU64, life: u64, by: u64) {
     // SeqCst pairs with the state word: see `Cell::state_word`.
     let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+        if is_over(life, word) && !seeded(Fault::BucketTakenBack) {
+            return None;
+        }
         let count = if word & !COUNT == life { word & COUNT } else { 0 };
         Some(life | count.saturating_add(by).min(COUNT))
     });
