@@ -48,9 +48,9 @@ pub mod rate_limit {
 
 /// A port's words, 32 bits each, as JavaScript sees them.
 pub mod port {
-    /// Successes in even generations, written by the isolate alone.
+    /// `generation:8 | count:24`: successes in the latest even generation, written by the isolate alone.
     pub const EVEN: usize = 0;
-    /// Successes in odd generations, written by the isolate alone.
+    /// `generation:8 | count:24`: successes in the latest odd generation, written by the isolate alone.
     pub const ODD: usize = 1;
     /// The generation the isolate may count in, written by Rust alone.
     pub const GENERATION: usize = 2;
