@@ -4,6 +4,8 @@
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
+#   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
+#   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make clean   remove everything that was built here
 
 SHELL  := /bin/bash
@@ -26,7 +28,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo lint clean tools
+.PHONY: build test demo lint loom tsan clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -41,6 +43,14 @@ demo: build
 lint: build
 	@tests/ci/check_tools.sh lint
 	@.venv/bin/python tests/ci/test.py format clippy drift arrows
+
+loom:
+	@LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-5} $(PYTHON) tests/ci/loom.py
+
+# The sanitizer is not stable yet, hence the bootstrap switch; the standard library stays as it came, without it.
+tsan:
+	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=target/tsan \
+		cargo test --profile ci --locked -p seawall-engine --test contention --test ports
 
 clean:
 	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so

@@ -12,7 +12,7 @@ use seawall_engine::sync::AtomicU64;
 
 /// Preemptions per execution unless `LOOM_MAX_PREEMPTIONS` says otherwise: `make test` runs with this bound, `make loom` with a larger one.
 /// Switches where a thread ends or blocks are not counted.
-const PREEMPTIONS: usize = 2;
+const PREEMPTIONS: usize = 3;
 
 /// Explores `model` and prints how many executions that took.
 pub fn holds(protocol: &str, model: impl Fn() + Send + Sync + 'static) {
