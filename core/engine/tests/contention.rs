@@ -39,6 +39,15 @@ fn vote(verdict: Verdict) -> Vote {
     Vote { verdict, is_first: true, server_ms: 0 }
 }
 
+/// Runs `work` once per item, all at once, and joins each thread by its handle: a sanitizer sees such a join, the end of a scope it does not.
+fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = items.into_iter().map(|item| scope.spawn(move || work(item))).collect();
+        threads.into_iter().for_each(|thread| thread.join().expect("no panic"));
+    });
+}
+
 /// Every thread records a fixed pattern; once at rest, the window must hold exactly the last N outcomes' worth of failures.
 #[test]
 fn a_count_window_loses_and_doubles_nothing() {
@@ -46,15 +55,11 @@ fn a_count_window_loses_and_doubles_nothing() {
         let options = breaker(Window::Count(size));
         let words = words(options.words());
         let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-        thread::scope(|scope| {
-            for worker in 0..4u32 {
-                scope.spawn(move || {
-                    for round in 0..20_000u32 {
-                        let (permit, _) = cell.admit(0);
-                        let failed = (round + worker).is_multiple_of(3);
-                        cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), 0);
-                    }
-                });
+        at_once(0..4u32, |worker| {
+            for round in 0..20_000u32 {
+                let (permit, _) = cell.admit(0);
+                let failed = (round + worker).is_multiple_of(3);
+                cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), 0);
             }
         });
         // Flush the ring with known outcomes: what is left is then known exactly, and any drift of the count would show.
@@ -72,16 +77,12 @@ fn a_time_window_loses_nothing() {
     let options = breaker(Window::Time(3_000 * MS));
     let words = words(options.words());
     let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-    thread::scope(|scope| {
-        for worker in 0..4u64 {
-            scope.spawn(move || {
-                for round in 0..10_000u64 {
-                    let now = (round % 10) * 1_000 * MS;
-                    let (permit, _) = cell.admit(now);
-                    let failed = (round + worker).is_multiple_of(2);
-                    cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), now);
-                }
-            });
+    at_once(0..4u64, |worker| {
+        for round in 0..10_000u64 {
+            let now = (round % 10) * 1_000 * MS;
+            let (permit, _) = cell.admit(now);
+            let failed = (round + worker).is_multiple_of(2);
+            cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), now);
         }
     });
     let counts = cell.counts(9_000 * MS);
@@ -96,15 +97,11 @@ fn half_open_never_admits_more_than_its_slots() {
         let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
         cell.hold(State::Isolated, 1);
         let admitted = AtomicU32::new(0);
-        thread::scope(|scope| {
-            for _ in 0..4 {
-                scope.spawn(|| {
-                    for _ in 0..5 {
-                        if cell.admit(2 * MS).0.is_ok() {
-                            admitted.fetch_add(1, Ordering::Relaxed);
-                        }
-                    }
-                });
+        at_once(0..4, |_| {
+            for _ in 0..5 {
+                if cell.admit(2 * MS).0.is_ok() {
+                    admitted.fetch_add(1, Ordering::Relaxed);
+                }
             }
         });
         assert_eq!(admitted.into_inner(), 3);
@@ -121,14 +118,9 @@ fn one_trip_has_one_winner() {
         let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
         let permits: Vec<_> = (0..4).map(|_| cell.admit(0).0.expect("closed")).collect();
         let trips = AtomicU32::new(0);
-        thread::scope(|scope| {
-            for permit in permits {
-                let trips = &trips;
-                scope.spawn(move || {
-                    if cell.record(permit, vote(Verdict::Failure), 0).is_some() {
-                        trips.fetch_add(1, Ordering::Relaxed);
-                    }
-                });
+        at_once(permits, |permit| {
+            if cell.record(permit, vote(Verdict::Failure), 0).is_some() {
+                trips.fetch_add(1, Ordering::Relaxed);
             }
         });
         assert_eq!(trips.into_inner(), 1);
@@ -149,24 +141,20 @@ fn a_bulkhead_never_exceeds_its_slots_and_forgets_nobody() {
     let word = AtomicU64::new(0);
     let waiters = Locked(Mutex::new(WaitList::default()));
     let (inside, peak) = (AtomicU32::new(0), AtomicU32::new(0));
-    thread::scope(|scope| {
-        for _ in 0..6 {
-            scope.spawn(|| {
-                for _ in 0..2_000 {
-                    match bulkhead.enter(&word, &waiters, true) {
-                        Answer::Full => continue,
-                        Answer::Entered => {}
-                        Answer::Parked(ticket) => {
-                            while bulkhead.settle(&word, &waiters, ticket, false) != Place::Granted {
-                                thread::yield_now();
-                            }
-                        }
+    at_once(0..6, |_| {
+        for _ in 0..2_000 {
+            match bulkhead.enter(&word, &waiters, true) {
+                Answer::Full => continue,
+                Answer::Entered => {}
+                Answer::Parked(ticket) => {
+                    while bulkhead.settle(&word, &waiters, ticket, false) != Place::Granted {
+                        thread::yield_now();
                     }
-                    peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-                    inside.fetch_sub(1, Ordering::SeqCst);
-                    bulkhead.leave(&word, &waiters);
                 }
-            });
+            }
+            peak.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            inside.fetch_sub(1, Ordering::SeqCst);
+            bulkhead.leave(&word, &waiters);
         }
     });
     assert!(peak.into_inner() <= 2);
@@ -178,15 +166,11 @@ fn a_budget_never_pays_twice() {
     let budget = Budget { deposit: 0, floor: 50_000 };
     let words = words(WORDS);
     let paid = Mutex::new(VecDeque::new());
-    thread::scope(|scope| {
-        for _ in 0..4 {
-            scope.spawn(|| {
-                for _ in 0..100 {
-                    if budget.withdraw(&words, 0, 1_000) {
-                        paid.lock().expect("no panic inside").push_back(());
-                    }
-                }
-            });
+    at_once(0..4, |_| {
+        for _ in 0..100 {
+            if budget.withdraw(&words, 0, 1_000) {
+                paid.lock().expect("no panic inside").push_back(());
+            }
         }
     });
     let paid = paid.into_inner().expect("no panic inside").len();
