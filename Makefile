@@ -50,6 +50,7 @@ loom:
 # The sanitizer is not stable yet, hence the bootstrap switch; the standard library stays as it came, without it.
 tsan:
 	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=target/tsan \
+		TSAN_OPTIONS="suppressions=$(CURDIR)/tests/ci/tsan.txt" \
 		cargo test --profile ci --locked -p seawall-engine --test contention --test ports
 
 clean:

@@ -52,7 +52,9 @@ fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
         let words: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
         let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
         cell.record(cell.admit(0).0.expect("closed"), FAILURE, 0);
-        (1..generations).for_each(|_| drop(cell.hold(State::Disabled, 0)));
+        for _ in 1..generations {
+            cell.hold(State::Disabled, 0);
+        }
         cell.reset();
         let now = 10 * SECOND;
         cell.record(cell.admit(now).0.expect("closed"), FAILURE, now);
