@@ -51,7 +51,7 @@ loom:
 tsan:
 	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=target/tsan \
 		TSAN_OPTIONS="suppressions=$(CURDIR)/tests/ci/tsan.txt" \
-		cargo test --profile ci --locked -p seawall-engine --test contention --test ports
+		cargo test --profile ci --locked -p seawall-engine --test contention --test ports -- --test-threads 1
 
 clean:
 	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
