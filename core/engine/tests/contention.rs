@@ -1,6 +1,5 @@
 //! The protocols under real threads: each test states what must hold whatever the interleaving.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
@@ -131,7 +130,13 @@ struct Locked(Mutex<WaitList>);
 
 impl Waiters for Locked {
     fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {
-        work(&mut self.0.lock().expect("no panic inside"))
+        // Tried again and again rather than waited for: the waiting is in the standard library, where a sanitizer does not see it.
+        loop {
+            if let Ok(mut list) = self.0.try_lock() {
+                return work(&mut list);
+            }
+            thread::yield_now();
+        }
     }
 }
 
@@ -165,14 +170,14 @@ fn a_bulkhead_never_exceeds_its_slots_and_forgets_nobody() {
 fn a_budget_never_pays_twice() {
     let budget = Budget { deposit: 0, floor: 50_000 };
     let words = words(WORDS);
-    let paid = Mutex::new(VecDeque::new());
+    let paid = AtomicU32::new(0);
     at_once(0..4, |_| {
         for _ in 0..100 {
             if budget.withdraw(&words, 0, 1_000) {
-                paid.lock().expect("no panic inside").push_back(());
+                paid.fetch_add(1, Ordering::Relaxed);
             }
         }
     });
-    let paid = paid.into_inner().expect("no panic inside").len();
+    let paid = paid.into_inner();
     assert!(paid <= 50, "{paid} of 50");
 }
