@@ -6,11 +6,13 @@ use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 
 use seawall_engine::chance::Source;
-use seawall_engine::outcome::Verdict;
+use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback, Verdict};
+use seawall_engine::pipeline::{Begin, Call, Env, Policy};
 use seawall_engine::policy::breaker::{Breaker, Cell, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, WaitList, Waiters};
 use seawall_engine::policy::rate_limit::{self, RateLimit};
-use seawall_engine::policy::retry::Budget;
+use seawall_engine::policy::retry::{Backoff, Budget, Growth, Jitter, Retry};
+use seawall_engine::step::Input;
 use seawall_engine::table::layout::budget::WORDS;
 use seawall_engine::time::{MS, SECOND};
 
@@ -122,4 +124,48 @@ fn a_budget_allocates_nothing() {
         budget.withdraw(&words, round * MS, 1_000);
     });
     assert_eq!(seen, 0);
+}
+
+/// A whole call whose first try succeeds, with its list of outputs kept from call to call: the list of its attempts is all it allocates.
+#[test]
+fn a_first_try_allocates_its_list_of_attempts_alone() {
+    let policy = Policy {
+        retry: Some(Retry {
+            max_attempts: 3,
+            backoff: Backoff { growth: Growth::Exponential, jitter: Jitter::Full, base_ns: MS, factor_milli: 2_000, max_ns: SECOND },
+            retry_after_max_ms: 60_000,
+            wait_for_breaker: false,
+            budget: Some(Budget { deposit: 200, floor: 10_000 }),
+            has_on: false,
+        }),
+        bulkhead: Some(Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None }),
+        rate_limit: Some(RateLimit { interval_ns: MS, burst: 10, max_wait_ms: 0 }),
+        ..Policy::default()
+    };
+    let (bulkhead, rate_limit, chaos_seen) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
+    let (waiters, budget) = (Locked(Mutex::new(WaitList::default())), words(WORDS));
+    let source = Source::new(0, "");
+    let env = Env {
+        policy: &policy,
+        breaker: &[],
+        bulkhead: &bulkhead,
+        waiters: &waiters,
+        rate_limit: &rate_limit,
+        budget: &budget,
+        chaos_seen: &chaos_seen,
+        source,
+        chaos_source: source,
+        armed: false,
+        key: None,
+    };
+    let success = Outcome { kind: Kind::Success, bits: Bits::default(), status: 0, pushback: Pushback::None };
+    let mut out = Vec::with_capacity(16);
+    let seen = allocations(|round| {
+        let mut call = Call::new(Begin::default());
+        call.step(&env, round * MS, Input::Start, &mut out);
+        call.step(&env, round * MS, Input::Ended { attempt: 1, outcome: success }, &mut out);
+        assert!(call.is_done() && out.len() == 2, "{out:?}");
+        out.clear();
+    });
+    assert!(seen <= 10_000, "{seen} in 10,000 calls");
 }
