@@ -10,6 +10,8 @@ pub enum Fault {
     RingOfAnyGeneration,
     /// A word that carries a generation is changed whatever its generation.
     TagOfAnyGeneration,
+    /// A bucket is begun anew by a load and a store.
+    BucketByLoadAndStore,
     /// A late result takes over the life of a newer bucket.
     BucketTakenBack,
     /// A lease is ended by a store.

@@ -28,6 +28,7 @@ fn recycling() {
 #[test]
 fn a_recycled_bucket_loses_nothing() {
     holds("time window, recycling", recycling);
+    breaks("time window, recycling", Fault::BucketByLoadAndStore, recycling);
 }
 
 /// One thread read the clock a whole window before it counts, the other begins the bucket's new life.

@@ -22,6 +22,10 @@ fn is_over(life: u64, word: u64) -> bool {
 }
 
 fn bump(word: &AtomicU64, life: u64, by: u64) {
+    if seeded(Fault::BucketByLoadAndStore) {
+        let seen = word.load(Ordering::SeqCst);
+        return word.store(life | ((if seen & !COUNT == life { seen & COUNT } else { 0 }) + by), Ordering::SeqCst);
+    }
     // SeqCst pairs with the state word: see `Cell::state_word`.
     let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         if is_over(life, word) && !seeded(Fault::BucketTakenBack) {
