@@ -4,7 +4,7 @@ use crate::sync::Ordering;
 
 use super::lease::Decision;
 use super::word::{History, State, StateWord, update_tagged};
-use super::{Breaker, Cell};
+use super::{Breaker, Cell, Sums};
 use crate::chance::{Purpose, share};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
@@ -18,6 +18,19 @@ const LONGEST_LEASE_MS: u64 = 120_000;
 pub struct Permit {
     pub(super) generation: u32,
     pub(super) kind: PermitKind,
+    /// When it was given, in nanoseconds: a call's duration runs from here.
+    pub(super) started: u64,
+}
+
+/// Who asks for a permit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// The number of the call within its policy object, and of the attempt within the call: the place of the ask's draws.
+    pub ordinal: u64,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Whether the call may be seen as slow while it is in flight: guards and streams are not.
+    pub watched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +67,7 @@ impl Breaker {
 impl Cell<'_> {
     /// Whether an admission now would be refused, without any effect.
     #[must_use]
-    pub fn would_refuse(&self, now: u64) -> Option<Refusal> {
+    pub fn would_refuse(&self, _: Ask, now: u64) -> Option<Refusal> {
         let word = self.state_word();
         let now_ms = now / MS;
         let expired = word.until_ms() > 0 && now_ms >= word.until_ms();
@@ -75,7 +88,7 @@ impl Cell<'_> {
     }
 
     /// Asks for a permit.
-    pub fn admit(&self, now: u64) -> Admission {
+    pub fn admit(&self, _: Ask, now: u64) -> Admission {
         let mut caused = None;
         loop {
             let word = self.state_word();
@@ -85,7 +98,7 @@ impl Cell<'_> {
                 State::Disabled if !expired => PermitKind::Free,
                 State::Open | State::Isolated if !expired => return (Err(self.refuse(word, now)), caused),
                 State::Open | State::Isolated => {
-                    caused = self.transit(word, State::HalfOpen, 0, (0, 0), 0).or(caused);
+                    caused = self.transit(word, State::HalfOpen, 0, Sums::default(), 0).or(caused);
                     continue;
                 }
                 State::Disabled => {
@@ -101,7 +114,7 @@ impl Cell<'_> {
                     }
                 },
             };
-            return (Ok(Permit { generation: word.generation(), kind }), caused);
+            return (Ok(Permit { generation: word.generation(), kind, started: now }), caused);
         }
     }
 
@@ -164,19 +177,21 @@ impl Cell<'_> {
         if calm { 0 } else { history.opens }
     }
 
-    pub(super) fn open(&self, word: StateWord, from_ms: u64, server_ms: u64, counts: (u32, u32), lapsed: bool) -> Option<Transition> {
+    pub(super) fn open(&self, word: StateWord, from_ms: u64, server_ms: u64, counts: Sums, lapsed: bool) -> Option<Transition> {
         let opens = self.opens_in_a_row(from_ms);
         let history = History::read(self.word(at::HISTORY));
         let break_ms = self.next_break_ms(word.generation(), server_ms, from_ms);
         let transition = self.transit(word, State::Open, from_ms + break_ms, counts, break_ms)?;
-        self.word(at::FROZEN).store((u64::from(counts.0) << 32) | u64::from(counts.1), Ordering::Relaxed);
+        // Relaxed: told to people, decided upon by nobody.
+        self.word(at::FROZEN).store((u64::from(counts.total) << 32) | u64::from(counts.failures), Ordering::Relaxed);
+        self.word(at::FROZEN_SLOW).store(u64::from(counts.slow), Ordering::Relaxed);
         History { opens: opens + 1, lapses: history.lapses + u32::from(lapsed), closed_at_ms: 0 }.write(self.word(at::HISTORY));
         Some(transition)
     }
 
     pub(super) fn close(&self, word: StateWord, now_ms: u64) -> Option<Transition> {
         let history = History::read(self.word(at::HISTORY));
-        let transition = self.transit(word, State::Closed, 0, (0, 0), 0)?;
+        let transition = self.transit(word, State::Closed, 0, Sums::default(), 0)?;
         // Other expiries than a break's start anew: only a half-open generation remembers how often it opened.
         let opens = if word.state() == State::HalfOpen { history.opens } else { 0 };
         History { opens, lapses: 0, closed_at_ms: now_ms }.write(self.word(at::HISTORY));
@@ -190,7 +205,10 @@ impl Cell<'_> {
         match self.decide(tally, now_ms) {
             Decision::Undecided => None,
             Decision::Close => self.close(word, now_ms),
-            Decision::Open(from_ms, lapsed) => self.open(word, from_ms, server_ms, (tally.succeeded + tally.failed, tally.failed), lapsed),
+            Decision::Open(from_ms, lapsed) => {
+                let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
+                self.open(word, from_ms, server_ms, counts, lapsed)
+            }
         }
     }
 }
