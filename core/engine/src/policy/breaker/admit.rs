@@ -73,13 +73,23 @@ impl Cell<'_> {
         let expired = word.until_ms() > 0 && now_ms >= word.until_ms();
         match word.state() {
             State::Open | State::Isolated if !expired => Some(self.refusal(word, now)),
-            State::HalfOpen => match self.decide(self.tally(word.generation(), now_ms), now_ms) {
+            State::HalfOpen => match self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) {
                 Decision::Undecided if !self.has_free_slot(word.generation(), now_ms) => Some(self.refusal(word, now)),
-                Decision::Open(from, _) if now_ms < from + self.next_break_ms(word.generation(), 0, from) => Some(self.refusal(word, now)),
+                Decision::Open(from, _) => {
+                    // A lapse has opened the circuit, and nobody has written it down yet.
+                    let until_ms = from + self.next_break_ms(word.generation(), 0, from);
+                    let open = StateWord::new(State::Open, word.generation(), until_ms);
+                    (now_ms < until_ms).then(|| self.refusal(open, now))
+                }
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    /// When a lease taken or renewed at `now` lapses.
+    pub(super) fn lease_from(&self, now: u64) -> u64 {
+        ceil_ms(now).saturating_add(self.options.lease_ms(History::read(self.word(at::HISTORY)).lapses))
     }
 
     fn has_free_slot(&self, generation: u32, now_ms: u64) -> bool {
@@ -120,11 +130,10 @@ impl Cell<'_> {
 
     fn admit_trial(&self, word: StateWord, now: u64) -> Trial {
         let now_ms = now / MS;
-        if self.decide(self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
+        if self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
             return Trial::Moved(self.settle_half_open(word, now, 0));
         }
-        let lapses = History::read(self.word(at::HISTORY)).lapses;
-        let deadline_ms = ceil_ms(now) + self.options.lease_ms(lapses);
+        let deadline_ms = self.lease_from(now);
         match self.take_slot(word.generation(), deadline_ms) {
             Some(slot) => Trial::Permit(PermitKind::Trial { slot, deadline_ms }),
             None => Trial::Refused,
@@ -198,11 +207,24 @@ impl Cell<'_> {
         Some(transition)
     }
 
+    /// As [`Self::settle_half_open`] right after a vote: lapses alone had not decided, so a break runs from this vote.
+    pub(super) fn settle_by_vote(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
+        let now_ms = now / MS;
+        let tally = self.tally(word.generation(), now_ms);
+        match self.decide(word.generation(), tally, now_ms) {
+            Decision::Open(..) => {
+                let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
+                self.open(word, now_ms, server_ms, counts, false)
+            }
+            _ => self.settle_half_open(word, now, server_ms),
+        }
+    }
+
     /// Makes the transition that the trials call for, if they do.
     pub(super) fn settle_half_open(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
         let now_ms = now / MS;
         let tally = self.tally(word.generation(), now_ms);
-        match self.decide(tally, now_ms) {
+        match self.decide(word.generation(), tally, now_ms) {
             Decision::Undecided => None,
             Decision::Close => self.close(word, now_ms),
             Decision::Open(from_ms, lapsed) => {

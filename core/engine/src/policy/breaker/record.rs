@@ -65,11 +65,13 @@ impl Cell<'_> {
         if word.generation() != generation || word.state() != State::HalfOpen {
             return None;
         }
+        // Lapses come first: what they decided, they decided before this vote.
+        let lapsed = self.settle_half_open(word, now, 0);
         // A lease whose deadline has passed has voted already, noticed or not.
-        if lease.1 > now / MS {
-            self.end_slot(generation, lease.0, lease.1, succeeded);
+        if lapsed.is_some() || lease.1 <= now / MS || !self.end_slot(generation, lease.0, lease.1, succeeded) {
+            return lapsed;
         }
-        self.settle_half_open(word, now, server_ms)
+        self.settle_by_vote(word, now, server_ms)
     }
 
     fn record_closed(&self, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
