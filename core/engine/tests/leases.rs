@@ -124,3 +124,72 @@ fn slow_calls_open_in_both_windows_and_slow_is_strict() {
         });
     }
 }
+
+fn watched(cell: Cell<'_>, now_ms: u64) -> Permit {
+    cell.admit(Ask { ordinal: now_ms, attempt: 1, watched: true }, now_ms * MS).0.expect("a permit")
+}
+
+#[test]
+fn a_slow_call_in_flight_counts_once_and_its_failure_marks_that_entry() {
+    for window in [Window::Count(10), Window::Time(3_000 * MS)] {
+        with(&Breaker { window, consecutive: Some(9), ..options() }, |cell| {
+            let slow = watched(cell, 0);
+            let _ = watched(cell, 100);
+            assert_eq!(cell.counts(100 * MS).slow, 0, "strict");
+            let other = watched(cell, 101);
+            let counts = cell.counts(101 * MS);
+            assert_eq!((counts.total, counts.failures, counts.slow), (1, 0, 1), "{window:?}");
+            assert_eq!(end(cell, slow, Verdict::Failure, 150), None);
+            let counts = cell.counts(150 * MS);
+            assert_eq!((counts.total, counts.failures, counts.slow, counts.consecutive_failures), (1, 1, 1, 1), "{window:?}");
+            assert_eq!(end(cell, other, Verdict::Success, 160), None);
+            let counts = cell.counts(160 * MS);
+            assert_eq!((counts.total, counts.failures, counts.slow, counts.consecutive_failures), (2, 1, 1, 0), "{window:?}");
+        });
+    }
+}
+
+#[test]
+fn an_admission_that_notices_is_itself_rejected_and_the_break_runs_from_there() {
+    with(&Breaker { minimum_throughput: 2, ..options() }, |cell| {
+        let held = [watched(cell, 0), watched(cell, 1)];
+        let (answer, transition) = cell.admit(Ask::default(), 500 * MS);
+        assert_eq!(answer.expect_err("rejected").retry_after_ms, Some(1_000));
+        let transition = transition.expect("opened");
+        assert_eq!((transition.to, transition.total, transition.slow), (State::Open, 2, 2));
+        // Their ends belong to a generation that is over.
+        for permit in held {
+            assert_eq!(end(cell, permit, Verdict::Failure, 600), None);
+        }
+        assert_eq!(cell.counts(600 * MS).total, 0);
+    });
+}
+
+#[test]
+fn cancelled_and_unwatched_calls_are_never_slow_in_flight() {
+    with(&options(), |cell| {
+        let unwatched = take(cell, 0);
+        let cancelled = watched(cell, 0);
+        assert_eq!(end(cell, cancelled, Verdict::Ignored, 50), None);
+        let _ = take(cell, 1_000);
+        assert_eq!(cell.counts(1_000 * MS).total, 0);
+        assert_eq!(end(cell, unwatched, Verdict::Success, 1_000), None);
+        assert_eq!(cell.counts(1_000 * MS).slow, 1, "judged at its end");
+        let noticed = watched(cell, 1_000);
+        let _ = take(cell, 1_101);
+        assert_eq!(end(cell, noticed, Verdict::Ignored, 1_200), None);
+        assert_eq!(cell.counts(1_200 * MS).total, 2, "a vote already cast stays");
+    });
+}
+
+#[test]
+fn beyond_the_table_a_call_is_judged_at_its_end() {
+    with(&Breaker { minimum_throughput: 10, window: Window::Time(3_000 * MS), slow: Some((100 * MS, 10_000)), ..options() }, |cell| {
+        end(cell, take(cell, 0), Verdict::Success, 0);
+        let permits: Vec<_> = (0..65).map(|_| watched(cell, 0)).collect();
+        let _ = take(cell, 200);
+        assert_eq!(cell.counts(200 * MS).slow, 64);
+        permits.into_iter().for_each(|permit| assert_eq!(end(cell, permit, Verdict::Success, 300), None));
+        assert_eq!((cell.counts(300 * MS).total, cell.counts(300 * MS).slow), (66, 65));
+    });
+}

@@ -29,6 +29,9 @@ pub mod breaker {
     pub const BUCKETS: usize = 10;
     /// Words of one bucket.
     pub const BUCKET_WORDS: usize = 3;
+    /// Calls in flight that are watched, a word each at the end of the window's words if the slow rule is on, behind one word of the earliest
+    /// moment at which one may be slow (`generation:16 | due:48`): `generation:16 | code:3 | value:45`.
+    pub const WATCHED: usize = 64;
     /// Outcomes in one word of a count window: `generation:16 | outcome:2 x 24`, an outcome being `slow:1 | failed:1`.
     pub const OUTCOMES_PER_WORD: usize = 24;
 }

@@ -3,6 +3,7 @@
 use crate::sync::Ordering;
 
 use super::lease::Decision;
+use super::watch::Watch;
 use super::word::{History, State, StateWord, update_tagged};
 use super::{Breaker, Cell, Sums};
 use crate::chance::{Purpose, share};
@@ -35,7 +36,7 @@ pub struct Ask {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PermitKind {
-    Closed,
+    Closed { watch: Option<Watch> },
     Trial { slot: u32, deadline_ms: u64 },
     Free,
 }
@@ -98,13 +99,20 @@ impl Cell<'_> {
     }
 
     /// Asks for a permit.
-    pub fn admit(&self, _: Ask, now: u64) -> Admission {
+    pub fn admit(&self, ask: Ask, now: u64) -> Admission {
         let mut caused = None;
         loop {
             let word = self.state_word();
             let expired = word.until_ms() > 0 && now / MS >= word.until_ms();
             let kind = match word.state() {
-                State::Closed => PermitKind::Closed,
+                State::Closed => {
+                    // A call newly seen as slow is judged before this one is let through.
+                    if let Some(transition) = self.notice(word, now) {
+                        caused = Some(transition);
+                        continue;
+                    }
+                    PermitKind::Closed { watch: self.watch(word.generation(), ask, now) }
+                }
                 State::Disabled if !expired => PermitKind::Free,
                 State::Open | State::Isolated if !expired => return (Err(self.refuse(word, now)), caused),
                 State::Open | State::Isolated => {

@@ -57,16 +57,16 @@ fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
     Side { head: &words[start], failures: &words[start + 1], slow: &words[start + 2], ring: &words[start + HEAD..end] }
 }
 
-/// Records one outcome; false if the generation is over.
-pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> bool {
+/// Records one outcome and gives its ticket; none if the generation is over.
+pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> Option<u64> {
     let side = side(words, size, generation);
-    let Some(ticket) = take_ticket(side.head, generation) else { return false };
+    let ticket = take_ticket(side.head, generation)?;
     let place = (ticket % u64::from(size)) as usize;
     let shift = 2 * (place % OUTCOMES_PER_WORD);
-    let Some(replaced) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, shift, entry) else { return false };
+    let replaced = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, shift, |_| entry)?;
     change(side.failures, generation, replaced.failed, entry.failed);
     change(side.slow, generation, replaced.slow, entry.slow);
-    true
+    Some(ticket)
 }
 
 /// The generation is compared in the exchange that commits, so a late result can never count in a newer one.
@@ -74,9 +74,9 @@ fn take_ticket(head: &AtomicU64, generation: u32) -> Option<u64> {
     update_tagged(head, generation, |ticket| ticket + 1)
 }
 
-fn exchange(word: &AtomicU64, generation: u32, shift: usize, entry: Entry) -> Option<Entry> {
+fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry) -> Entry) -> Option<Entry> {
     // SeqCst pairs with the state word: see `Cell::state_word`.
-    update_tagged(word, generation, |outcomes| (outcomes & !(3 << shift)) | (entry.bits() << shift))
+    update_tagged(word, generation, |outcomes| (outcomes & !(3 << shift)) | (next(Entry::of(outcomes >> shift)).bits() << shift))
         .map(|before| Entry::of(before >> shift))
 }
 
@@ -89,6 +89,20 @@ fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
         let value = if value == 0 { BIAS } else { value };
         if is { value + 1 } else { value - 1 }
     });
+}
+
+/// Makes the slow outcome of `ticket` a failure too, if it is still in the window. Whoever laps the ring between the look and the exchange
+/// may find its own slow outcome marked; the counts equal the ring all the same.
+pub(super) fn mark_failed(words: &[AtomicU64], size: u32, generation: u32, ticket: u64) {
+    let side = side(words, size, generation);
+    if tagged(side.head.load(Ordering::SeqCst), generation).saturating_sub(ticket) > u64::from(size) {
+        return;
+    }
+    let place = (ticket % u64::from(size)) as usize;
+    let mark = |entry: Entry| Entry { failed: entry.failed || entry.slow, ..entry };
+    if let Some(was) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, 2 * (place % OUTCOMES_PER_WORD), mark) {
+        change(side.failures, generation, was.failed, mark(was).failed);
+    }
 }
 
 /// What the window holds.

@@ -19,6 +19,7 @@ mod count;
 mod lease;
 mod record;
 mod time_window;
+mod watch;
 mod word;
 
 use crate::sync::{AtomicU64, Ordering};
@@ -124,10 +125,12 @@ impl Breaker {
     /// How many words the window of a breaker with these options needs.
     #[must_use]
     pub fn window_words(&self) -> usize {
-        match self.window {
-            Window::Time(_) => at::BUCKET_WORDS * at::BUCKETS,
-            Window::Count(size) => count::words(size),
-        }
+        let watched = if self.slow.is_some() { 1 + at::WATCHED } else { 0 };
+        watched
+            + match self.window {
+                Window::Time(_) => at::BUCKET_WORDS * at::BUCKETS,
+                Window::Count(size) => count::words(size),
+            }
     }
 }
 

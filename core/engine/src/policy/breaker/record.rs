@@ -3,6 +3,7 @@
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
+use super::watch::{Ended, Watch};
 use super::word::{State, StateWord, Streak, tagged, update_tagged};
 use super::{Cell, Sums, Window, count, time_window};
 use crate::outcome::Verdict;
@@ -26,7 +27,7 @@ impl Cell<'_> {
     pub fn record(&self, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
         match permit.kind {
             PermitKind::Free => None,
-            PermitKind::Closed => self.record_closed(permit, vote, now),
+            PermitKind::Closed { watch } => self.record_closed(permit, watch, vote, now),
             PermitKind::Trial { slot, deadline_ms } => {
                 let succeeded = match vote.verdict {
                     Verdict::Success => Some(true),
@@ -74,12 +75,41 @@ impl Cell<'_> {
         self.settle_by_vote(word, now, server_ms)
     }
 
-    fn record_closed(&self, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
+    fn record_closed(&self, permit: Permit, watch: Option<Watch>, vote: Vote, now: u64) -> Option<Transition> {
         let generation = permit.generation;
         let word = self.state_word();
-        if word.generation() != generation || word.state() != State::Closed || vote.verdict == Verdict::Ignored {
+        if word.generation() != generation || word.state() != State::Closed {
             return None;
         }
+        let failed = vote.verdict == Verdict::Failure;
+        let seen = watch.map_or(Ended::Unseen, |watch| self.unwatch(generation, watch, failed));
+        // Calls that became slow before now come first; if they open the circuit, this result belongs to a generation that is over.
+        if let Some(transition) = self.notice(word, now) {
+            return Some(transition);
+        }
+        match seen {
+            _ if vote.verdict == Verdict::Ignored => None,
+            Ended::Seen(place) => self.record_seen(word, place, vote, now),
+            Ended::Unseen => self.record_unseen(word, permit, vote, now),
+        }
+    }
+
+    /// The end of a call that entered the window while it ran: it is not counted again.
+    fn record_seen(&self, word: StateWord, place: Option<u64>, vote: Vote, now: u64) -> Option<Transition> {
+        if vote.verdict == Verdict::Success {
+            Streak::end(self.word(at::STREAK), word.generation());
+            return None;
+        }
+        if let Some(place) = place {
+            self.mark_failed(word.generation(), place, now);
+        }
+        update_tagged(self.word(at::FAILED_AT), word.generation(), |ms| ms.max(now / MS + 1));
+        let streak = Streak::lengthen(self.word(at::STREAK), word.generation(), vote.is_first);
+        self.judge(word, streak, vote.server_ms, now)
+    }
+
+    fn record_unseen(&self, word: StateWord, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
+        let generation = permit.generation;
         let failed = vote.verdict == Verdict::Failure;
         let slow = self.options.slow.is_some_and(|(limit, _)| now.saturating_sub(permit.started) > limit);
         if failed || slow {
@@ -109,7 +139,7 @@ impl Cell<'_> {
     }
 
     /// Applies the rules after a counted outcome. A success is judged too: it may be the one that reaches minimum throughput.
-    fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
+    pub(super) fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
         if self.is_free_of_trouble(word.generation(), now) {
             return None;
         }

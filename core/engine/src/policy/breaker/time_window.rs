@@ -32,6 +32,13 @@ pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64,
     }
 }
 
+/// Counts a failure in the bucket of `epoch`, whose outcome was counted before, if that is still in the window.
+pub(super) fn mark_failed(words: &[AtomicU64], width: u64, generation: u32, now: u64, epoch: u64) {
+    if (now / width).saturating_sub(epoch) < BUCKETS as u64 {
+        bump(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize + 1], life(generation, epoch), 1);
+    }
+}
+
 /// What the last ten buckets hold.
 pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> Sums {
     let newest = now / width;
