@@ -20,6 +20,8 @@ fn breaker(window: Window) -> Breaker {
         slow: None,
         window,
         consecutive: None,
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,
