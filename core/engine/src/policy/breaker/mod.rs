@@ -3,6 +3,7 @@
 //! | from | on | to |
 //! |---|---|---|
 //! | closed | an outcome after which a rule holds | open, until `now` + break |
+//! | closed | an admission that finds a call slow in flight, and a rule holds | open, until `now` + break; the call is rejected |
 //! | open | an admission at or after the deadline | half open, its caller the first trial |
 //! | half open | `half_open_successes` trials succeeded | closed |
 //! | half open | too many trials failed or lapsed for that | open, from the failure or the lapse |
