@@ -17,6 +17,7 @@ export const ERROR_CODES = [
   'store.schema',
   'store.busy',
   'store.full',
+  'circuit.throttled',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -107,6 +108,8 @@ export const ERROR_CLASSES: Readonly<Record<ErrorCode, readonly [string, number]
   'store.busy': ['StoreError', 0],
   /** The disk or the store's own limit is full. */
   'store.full': ['StoreError', 0],
+  /** The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close. */
+  'circuit.throttled': ['CircuitOpenError', 503],
 };
 
 /** Each event's severity and its own fields. */
@@ -118,7 +121,7 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   /** No further attempt will be made, and why. */
   'retry.stopped': ['warning', ['attempt', 'reason', 'error_type']],
   /** The circuit breaker opened. */
-  'breaker.opened': ['warning', ['generation', 'from', 'total', 'failures', 'break_ms']],
+  'breaker.opened': ['warning', ['generation', 'from', 'total', 'failures', 'slow', 'break_ms']],
   /** The break is over; trial calls are let through. */
   'breaker.half_opened': ['info', ['generation', 'from']],
   /** The trial calls succeeded, or an override ended. */
@@ -207,6 +210,8 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     sampling_duration: '30s',
     window_size: '',
     consecutive_failures: '',
+    slow_call_duration: '',
+    slow_call_ratio: '0.5',
     break_duration: '5s',
     max_break_duration: '60s',
     break_jitter: '0.2',
@@ -214,6 +219,8 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     half_open_max_calls: '3',
     half_open_successes: '2',
     half_open_lease: 'timeout.attempt, else 10s',
+    throttle: 'false',
+    ramp: '',
     on: '',
     ignore: '',
     on_result: '',
@@ -317,6 +324,10 @@ export interface CircuitBreakerData {
   windowSize?: number;
   /** Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput. */
   consecutiveFailures?: number;
+  /** A call that takes longer is slow. Gives the slow rule; without it no call is slow. */
+  slowCallDuration?: DurationLike;
+  /** Share of slow calls in the window that opens the circuit. Only with `slow_call_duration`. Default: 0.5. */
+  slowCallRatio?: number | string;
   /** How long the circuit stays open the first time; doubles with each opening in a row. Default: 5s. */
   breakDuration?: DurationLike;
   /** The cap of that doubling. Default: 60s. */
@@ -331,6 +342,10 @@ export interface CircuitBreakerData {
   halfOpenSuccesses?: number;
   /** How long a trial may hold its slot before it counts as failed. Default: timeout.attempt, else 10s. */
   halfOpenLease?: DurationLike;
+  /** Reject a share of calls that grows with the failures, instead of opening by the rules. Default: false. */
+  throttle?: boolean;
+  /** After a close, how long the share of calls let through grows from a tenth to all. */
+  ramp?: DurationLike;
 }
 
 /** What is data among the options of `chaos`. */

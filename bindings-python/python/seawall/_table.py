@@ -19,6 +19,7 @@ ErrorCode = Literal[
     "store.schema",
     "store.busy",
     "store.full",
+    "circuit.throttled",
 ]
 
 # Every error code; a code crosses the boundary as its index here.
@@ -38,6 +39,7 @@ ERROR_CODES: Final[tuple[ErrorCode, ...]] = (
     "store.schema",
     "store.busy",
     "store.full",
+    "circuit.throttled",
 )
 
 Reason = Literal[
@@ -150,6 +152,7 @@ ERROR_CLASSES: Final[dict[ErrorCode, tuple[str, int]]] = {
     "store.schema": ("StoreError", 0),  # The store was written by a version whose schema this one does not know.
     "store.busy": ("StoreError", 0),  # Other processes held the store for longer than the write may take.
     "store.full": ("StoreError", 0),  # The disk or the store's own limit is full.
+    "circuit.throttled": ("CircuitOpenError", 503),  # The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.
 }
 
 # Each event's severity and its own fields.
@@ -157,7 +160,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "attempt.failed": ("debug", ("attempt", "error_type", "duration_ms",)),  # An attempt ended with an error that the retry or the circuit breaker counts.
     "retry.scheduled": ("info", ("attempt", "delay_ms", "error_type",)),  # Another attempt follows after this wait; `attempt` is the one that failed.
     "retry.stopped": ("warning", ("attempt", "reason", "error_type",)),  # No further attempt will be made, and why.
-    "breaker.opened": ("warning", ("generation", "from", "total", "failures", "break_ms",)),  # The circuit breaker opened.
+    "breaker.opened": ("warning", ("generation", "from", "total", "failures", "slow", "break_ms",)),  # The circuit breaker opened.
     "breaker.half_opened": ("info", ("generation", "from",)),  # The break is over; trial calls are let through.
     "breaker.closed": ("info", ("generation", "from",)),  # The trial calls succeeded, or an override ended.
     "breaker.isolated": ("warning", ("generation", "from", "reason", "author",)),  # Somebody holds the circuit breaker open.
@@ -230,6 +233,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "sampling_duration": "30s",  # Length of a time window, in ten buckets.
         "window_size": "",  # Length of a count window: the last so many calls, instead of a time window.
         "consecutive_failures": "",  # Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput.
+        "slow_call_duration": "",  # A call that takes longer is slow. Gives the slow rule; without it no call is slow.
+        "slow_call_ratio": "0.5",  # Share of slow calls in the window that opens the circuit. Only with `slow_call_duration`.
         "break_duration": "5s",  # How long the circuit stays open the first time; doubles with each opening in a row.
         "max_break_duration": "60s",  # The cap of that doubling.
         "break_jitter": "0.2",  # Spread of a break, up and down, as a share of it.
@@ -237,6 +242,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "half_open_max_calls": "3",  # Trial calls let through when a break is over.
         "half_open_successes": "2",  # Successful trials that close the circuit.
         "half_open_lease": "timeout.attempt, else 10s",  # How long a trial may hold its slot before it counts as failed.
+        "throttle": "false",  # Reject a share of calls that grows with the failures, instead of opening by the rules.
+        "ramp": "",  # After a close, how long the share of calls let through grows from a tenth to all.
         "on": "",  # Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.
         "ignore": "",  # Subtracts from what counts as a failure: a class, a code, a predicate, or several of these.
         "on_result": "",  # A predicate on results: a rejected one counts as a failure.

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback, Verdict};
 use seawall_engine::pipeline::{Begin, Call, Env, Policy};
-use seawall_engine::policy::breaker::{Breaker, Cell, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, WaitList, Waiters};
 use seawall_engine::policy::rate_limit::{self, RateLimit};
 use seawall_engine::policy::retry::{Backoff, Budget, Growth, Jitter, Retry};
@@ -63,8 +63,11 @@ fn a_closed_breaker_allocates_nothing() {
         let options = Breaker {
             failure_ratio: Some(5_000),
             minimum_throughput: 20,
+            slow: None,
             window,
             consecutive: None,
+            throttle: false,
+            ramp_ms: None,
             quiet_streak: Some(5),
             break_ms: 1_000,
             max_break_ms: 60_000,
@@ -75,12 +78,13 @@ fn a_closed_breaker_allocates_nothing() {
             lease: (10_000, false),
             has_on: false,
         };
-        let words = words(options.words());
-        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        let words = words(options.words() + options.window_words());
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
         let seen = allocations(|round| {
             let now = round * 10 * MS;
-            assert!(cell.would_refuse(now).is_none());
-            let permit = cell.admit(now).0.expect("closed");
+            assert!(cell.would_refuse(Ask::default(), now).is_none());
+            let permit = cell.admit(Ask::default(), now).0.expect("closed");
             // A failure now and then, so that the window is summed and judged.
             let verdict = if round % 10 == 0 { Verdict::Failure } else { Verdict::Success };
             assert!(cell.record(permit, Vote { verdict, is_first: true, server_ms: 0 }, now).is_none());
@@ -148,6 +152,7 @@ fn a_first_try_allocates_its_list_of_attempts_alone() {
     let env = Env {
         policy: &policy,
         breaker: &[],
+        window: &[],
         bulkhead: &bulkhead,
         waiters: &waiters,
         rate_limit: &rate_limit,

@@ -4,7 +4,7 @@ use std::sync::atomic::AtomicU64;
 
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::time::SECOND;
 
 const FAILURE: Vote = Vote { verdict: Verdict::Failure, is_first: true, server_ms: 0 };
@@ -13,8 +13,11 @@ fn options() -> Breaker {
     Breaker {
         failure_ratio: None,
         minimum_throughput: 20,
+        slow: None,
         window: Window::Time(SECOND),
         consecutive: None,
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,
@@ -35,10 +38,10 @@ fn window(cell: &Cell<'_>, now: u64) -> (u32, u32) {
 #[test]
 fn a_late_result_leaves_the_bucket_of_a_later_stretch_of_time_alone() {
     let options = options();
-    let words: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-    let late = cell.admit(0).0.expect("closed");
-    let timely = cell.admit(0).0.expect("closed");
+    let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+    let late = cell.admit(Ask::default(), 0).0.expect("closed");
+    let timely = cell.admit(Ask::default(), 0).0.expect("closed");
     cell.record(timely, FAILURE, 10 * SECOND);
     cell.record(late, FAILURE, 0);
     assert_eq!(window(&cell, 10 * SECOND), (1, 1));
@@ -49,15 +52,16 @@ fn a_late_result_leaves_the_bucket_of_a_later_stretch_of_time_alone() {
 fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
     let options = options();
     for generations in [1, 2, 100, 127, 128, 129, 200, 255, 256] {
-        let words: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-        cell.record(cell.admit(0).0.expect("closed"), FAILURE, 0);
+        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0);
         for _ in 1..generations {
             cell.hold(State::Disabled, 0);
         }
         cell.reset();
         let now = 10 * SECOND;
-        cell.record(cell.admit(now).0.expect("closed"), FAILURE, now);
+        cell.record(cell.admit(Ask::default(), now).0.expect("closed"), FAILURE, now);
         assert_eq!(window(&cell, now), (1, 1), "{generations} generations later");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::ports::{Behind, Port, count_success, counted};
 use seawall_engine::table::layout::port::{CREDIT, GENERATION, WORDS};
 
@@ -12,8 +12,11 @@ fn options() -> Breaker {
     Breaker {
         failure_ratio: Some(5_000),
         minimum_throughput: 100,
+        slow: None,
         window: Window::Count(100),
         consecutive: Some(5),
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,
@@ -29,8 +32,8 @@ fn options() -> Breaker {
 #[test]
 fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };
@@ -40,7 +43,7 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
     port.drain(&cell, 0);
     port.drain(&cell, 0);
     assert_eq!(cell.counts(0).total, 40, "a second drain finds nothing");
-    let (permit, _) = cell.admit(0);
+    let (permit, _) = cell.admit(Ask::default(), 0);
     cell.record(permit.expect("closed"), Vote { verdict: Verdict::Failure, is_first: true, server_ms: 0 }, 0);
     port.rewrite_gate(&cell, 0, 64);
     assert_eq!(words[CREDIT].load(Ordering::Relaxed), 0, "a success could change a decision now");
@@ -50,8 +53,8 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
 #[test]
 fn what_was_counted_before_a_transition_never_votes_after_it() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };
@@ -80,8 +83,8 @@ fn a_lane_wraps_within_its_generation() {
 #[test]
 fn a_removed_port_is_drained_and_stays_shut() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };

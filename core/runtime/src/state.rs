@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
+use seawall_engine::policy::breaker::Breaker;
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
 
 use crate::repeats::Repeats;
@@ -14,6 +15,7 @@ pub(crate) struct KeyState {
     /// Stands for this state in the chains of nested calls.
     pub(crate) id: u64,
     pub(crate) breaker: Box<[AtomicU64]>,
+    pub(crate) window: Box<[AtomicU64]>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
@@ -38,7 +40,8 @@ impl KeyState {
         let base = (id & 0x1F_FFFF) << 32;
         Self {
             id,
-            breaker: words(policy.breaker.as_ref().map_or(0, seawall_engine::policy::breaker::Breaker::words)),
+            breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)),
+            window: words(policy.breaker.as_ref().map_or(0, Breaker::window_words)),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),

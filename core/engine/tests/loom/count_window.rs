@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use loom::thread;
 use seawall_engine::fault::Fault;
-use seawall_engine::policy::breaker::{Breaker, State, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, State, Window};
 
 use crate::play::{Own, breaks, holds, options, vote};
 
 fn record(own: &Own, failed: bool) {
-    let (permit, _) = own.cell().admit(0);
+    let (permit, _) = own.cell().admit(Ask::default(), 0);
     own.cell().record(permit.expect("closed"), vote(failed), 0);
 }
 
@@ -56,7 +56,7 @@ fn no_trip_is_missed() {
 /// A failure that was begun in one generation ends while the next has begun and counts there.
 fn late_result() {
     let own = Own::new(options(Window::Count(2)));
-    let permit = own.cell().admit(0).0.expect("closed");
+    let permit = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
     // Two transitions on, the generations share a side of the window.

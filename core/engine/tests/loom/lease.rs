@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use seawall_engine::fault::Fault;
-use seawall_engine::policy::breaker::{Breaker, State, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, State, Window};
 use seawall_engine::time::MS;
 
 use crate::play::{Own, breaks, holds, options, vote};
@@ -20,8 +20,8 @@ fn half_open(slots: u32) -> Arc<Own> {
 fn one_slot() {
     let own = half_open(1);
     let other = Arc::clone(&own);
-    let asking = thread::spawn(move || other.cell().admit(2 * MS).0.is_ok());
-    let mine = own.cell().admit(2 * MS).0.is_ok();
+    let asking = thread::spawn(move || other.cell().admit(Ask::default(), 2 * MS).0.is_ok());
+    let mine = own.cell().admit(Ask::default(), 2 * MS).0.is_ok();
     assert!(mine ^ asking.join().expect("no panic"), "one slot, one trial");
 }
 
@@ -34,10 +34,10 @@ fn a_slot_is_taken_once() {
 /// The trial succeeds just before its deadline while another call finds the lease lapsed.
 fn end_against_lapse() {
     let own = half_open(1);
-    let (permit, _) = own.cell().admit(2 * MS);
+    let (permit, _) = own.cell().admit(Ask::default(), 2 * MS);
     let other = Arc::clone(&own);
     let ending = thread::spawn(move || other.cell().record(permit.expect("the first trial"), vote(false), 11 * MS));
-    let (_, lapse) = own.cell().admit(13 * MS);
+    let (_, lapse) = own.cell().admit(Ask::default(), 13 * MS);
     let end = ending.join().expect("no panic");
     assert!(lapse.is_some() ^ end.is_some(), "one transition: {lapse:?} {end:?}");
     let to = lapse.or(end).expect("one of them").to;
@@ -53,13 +53,13 @@ fn the_end_of_a_lease_against_its_lapse_is_one_transition() {
 /// A trial reports twice, as a driver may that is cancelled while it reports; another trial has meanwhile taken the slot that it gave back.
 fn doubled_end() {
     let own = half_open(1);
-    let permit = own.cell().admit(2 * MS).0.expect("the first trial");
+    let permit = own.cell().admit(Ask::default(), 2 * MS).0.expect("the first trial");
     own.cell().record(permit, ignored(), 3 * MS);
     let other = Arc::clone(&own);
     let again = thread::spawn(move || other.cell().record(permit, ignored(), 3 * MS));
-    let second = own.cell().admit(4 * MS).0;
+    let second = own.cell().admit(Ask::default(), 4 * MS).0;
     again.join().expect("no panic");
-    assert!(second.is_ok() && own.cell().admit(4 * MS).0.is_err(), "the second trial's slot is its own");
+    assert!(second.is_ok() && own.cell().admit(Ask::default(), 4 * MS).0.is_err(), "the second trial's slot is its own");
 }
 
 fn ignored() -> seawall_engine::policy::breaker::Vote {
@@ -76,8 +76,8 @@ fn a_lease_ends_once() {
 fn settle_by_two() {
     let own = Own::new(Breaker { slots: 2, successes_to_close: 2, ..options(Window::Count(1)) });
     own.cell().hold(State::Isolated, 1);
-    let first = own.cell().admit(2 * MS).0.expect("a slot");
-    let second = own.cell().admit(2 * MS).0.expect("a slot");
+    let first = own.cell().admit(Ask::default(), 2 * MS).0.expect("a slot");
+    let second = own.cell().admit(Ask::default(), 2 * MS).0.expect("a slot");
     let other = Arc::clone(&own);
     let ending = thread::spawn(move || other.cell().record(first, vote(false), 3 * MS));
     let mine = own.cell().record(second, vote(false), 3 * MS);

@@ -56,8 +56,11 @@ pub fn options(window: Window) -> Breaker {
     Breaker {
         failure_ratio: None,
         minimum_throughput: 1_000_000,
+        slow: None,
         window,
         consecutive: None,
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,
@@ -79,13 +82,18 @@ pub struct Own {
 impl Own {
     /// All words zero: closed, generation 0.
     pub fn new(options: Breaker) -> Arc<Self> {
-        let words = words(options.words());
+        let words = words(options.words() + options.window_words());
         Arc::new(Self { options, words })
     }
 
     /// The breaker on these words.
     pub fn cell(&self) -> Cell<'_> {
-        Cell { options: &self.options, words: &self.words, source: Source::new(0, "") }
+        Cell {
+            options: &self.options,
+            words: &self.words[..self.options.words()],
+            window: &self.words[self.options.words()..],
+            source: Source::new(0, ""),
+        }
     }
 
     /// Outcomes and failures in the window at `now`.

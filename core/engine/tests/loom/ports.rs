@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use seawall_engine::fault::Fault;
-use seawall_engine::policy::breaker::{State, Window};
+use seawall_engine::policy::breaker::{Ask, State, Window};
 use seawall_engine::ports::{Behind, Port, count_success};
 use seawall_engine::sync::{AtomicU32, Ordering};
 use seawall_engine::table::layout::port::{CREDIT, GENERATION, WORDS};
@@ -115,7 +115,7 @@ fn gate_against_failure() {
     let isolate = Isolate::attached();
     let other = Arc::clone(&isolate);
     let rewriting = thread::spawn(move || other.rewrite_gate());
-    let (permit, _) = isolate.own.cell().admit(0);
+    let (permit, _) = isolate.own.cell().admit(Ask::default(), 0);
     isolate.own.cell().record(permit.expect("closed"), vote(true), 0);
     isolate.rewrite_gate();
     rewriting.join().expect("no panic");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use loom::thread;
 use seawall_engine::fault::Fault;
-use seawall_engine::policy::breaker::{Breaker, State, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, State, Window};
 use seawall_engine::time::MS;
 
 use crate::play::{Own, breaks, holds, options, vote};
@@ -12,8 +12,8 @@ use crate::play::{Own, breaks, holds, options, vote};
 /// Two failures at once, each enough to trip.
 fn one_trip() {
     let own = Own::new(Breaker { consecutive: Some(1), ..options(Window::Count(2)) });
-    let first = own.cell().admit(0).0.expect("closed");
-    let second = own.cell().admit(0).0.expect("closed");
+    let first = own.cell().admit(Ask::default(), 0).0.expect("closed");
+    let second = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let failing = thread::spawn(move || other.cell().record(first, vote(true), 0));
     let mine = own.cell().record(second, vote(true), 0);
@@ -33,8 +33,8 @@ fn one_way_out() {
     let own = Own::new(options(Window::Count(2)));
     own.cell().hold(State::Isolated, 1);
     let other = Arc::clone(&own);
-    let asking = thread::spawn(move || other.cell().admit(2 * MS));
-    let (mine, moved) = own.cell().admit(2 * MS);
+    let asking = thread::spawn(move || other.cell().admit(Ask::default(), 2 * MS));
+    let (mine, moved) = own.cell().admit(Ask::default(), 2 * MS);
     let (theirs, also_moved) = asking.join().expect("no panic");
     assert!(moved.is_some() ^ also_moved.is_some(), "one transition");
     assert!(mine.is_ok() ^ theirs.is_ok(), "one trial");
@@ -49,12 +49,12 @@ fn a_break_ends_once() {
 /// The last failure of the old generation would be the second in a row of the new one.
 fn old_vote() {
     let own = Own::new(Breaker { consecutive: Some(2), ..options(Window::Count(2)) });
-    let permit = own.cell().admit(0).0.expect("closed");
+    let permit = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
     own.cell().hold(State::Disabled, 0);
     let generation = own.cell().reset().generation;
-    let fresh = own.cell().admit(0).0.expect("closed");
+    let fresh = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let trip = own.cell().record(fresh, vote(true), 0);
     assert_eq!((late.join().expect("no panic"), trip), (None, None), "one failure of each generation is not two in a row");
     assert_eq!(own.cell().closed_generation(), Some(generation));

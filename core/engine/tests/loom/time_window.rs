@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use loom::thread;
 use seawall_engine::fault::Fault;
-use seawall_engine::policy::breaker::{State, Window};
+use seawall_engine::policy::breaker::{Ask, State, Window};
 use seawall_engine::time::SECOND;
 
 use crate::play::{Own, breaks, holds, options, vote};
 
 fn record(own: &Own, now: u64, failed: bool) {
-    let (permit, _) = own.cell().admit(now);
+    let (permit, _) = own.cell().admit(Ask::default(), now);
     own.cell().record(permit.expect("closed"), vote(failed), now);
 }
 
@@ -50,7 +50,7 @@ fn a_late_recorder_never_takes_a_bucket_back() {
 /// A result of an old generation is recorded in the same bucket as those of the new one.
 fn late_result() {
     let own = Own::new(options(Window::Time(SECOND)));
-    let permit = own.cell().admit(0).0.expect("closed");
+    let permit = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
     own.cell().hold(State::Disabled, 0);

@@ -52,6 +52,9 @@ pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> 
     if given.value("circuit_breaker", "window_size").is_some() && given.value("circuit_breaker", "sampling_duration").is_some() {
         return Err(ConfigError::new("circuit_breaker", "window_size and sampling_duration exclude each other; give one of them"));
     }
+    if given.value("circuit_breaker", "slow_call_ratio").is_some() && given.value("circuit_breaker", "slow_call_duration").is_none() {
+        return Err(ConfigError::new("circuit_breaker.slow_call_ratio", "needs slow_call_duration: without it no call is slow"));
+    }
     if parts.contains_key("rate_limit") && given.value("rate_limit", "rate").is_none() {
         return Err(ConfigError::new("rate_limit.rate", "must be given, such as \"100/s\""));
     }

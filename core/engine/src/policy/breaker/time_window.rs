@@ -3,8 +3,9 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
+use super::Sums;
 use crate::fault::{Fault, seeded};
-use crate::table::layout::breaker::BUCKETS;
+use crate::table::layout::breaker::{BUCKET_WORDS, BUCKETS};
 
 const COUNT: u64 = (1 << 24) - 1;
 
@@ -21,7 +22,7 @@ fn is_over(life: u64, word: u64) -> bool {
     word & COUNT != 0 && (later > 0 || (later == 0 && newer > 0))
 }
 
-fn bump(word: &AtomicU64, life: u64, by: u64) {
+fn add(word: &AtomicU64, life: u64, by: u64) {
     if seeded(Fault::BucketByLoadAndStore) {
         let seen = word.load(Ordering::SeqCst);
         return word.store(life | ((if seen & !COUNT == life { seen & COUNT } else { 0 }) + by), Ordering::SeqCst);
@@ -36,26 +37,53 @@ fn bump(word: &AtomicU64, life: u64, by: u64) {
     });
 }
 
-/// Counts `successes` and `failures` at `now`.
-pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, successes: u64, failures: u64) {
+/// Counts one in a lane of buckets of another `shape`: width in nanoseconds, buckets, lanes.
+pub(super) fn bump(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, usize), lane: usize, generation: u32, now: u64) {
     let epoch = now / width;
-    let at = 2 * (epoch % BUCKETS as u64) as usize;
-    if failures > 0 {
-        bump(&words[at + 1], life(generation, epoch), failures);
-    }
-    bump(&words[at], life(generation, epoch), successes + failures);
+    add(&words[lanes * (epoch % buckets as u64) as usize + lane], life(generation, epoch), 1);
 }
 
-/// Outcomes and failures of the last ten buckets.
-pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> (u32, u32) {
+/// What the buckets of another `shape` hold in one lane.
+pub(super) fn lane(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, usize), lane: usize, generation: u32, now: u64) -> u32 {
+    let newest = now / width;
+    (newest.saturating_sub(buckets as u64 - 1)..=newest).fold(0u32, |sum, epoch| {
+        let word = words[lanes * (epoch % buckets as u64) as usize + lane].load(Ordering::SeqCst);
+        sum.saturating_add(if word & !COUNT == life(generation, epoch) { (word & COUNT) as u32 } else { 0 })
+    })
+}
+
+/// Counts `outcomes` at `now`. The total comes last: whoever judges after it sees what the same outcome counted elsewhere.
+pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, outcomes: Sums) {
+    let epoch = now / width;
+    let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
+    for (lane, by) in [(1, outcomes.failures), (2, outcomes.slow), (0, outcomes.total)] {
+        if by > 0 {
+            add(&words[at + lane], life(generation, epoch), u64::from(by));
+        }
+    }
+}
+
+/// Counts a failure in the bucket of `epoch`, whose outcome was counted before, if that is still in the window.
+pub(super) fn mark_failed(words: &[AtomicU64], width: u64, generation: u32, now: u64, epoch: u64) {
+    if (now / width).saturating_sub(epoch) < BUCKETS as u64 {
+        add(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize + 1], life(generation, epoch), 1);
+    }
+}
+
+/// What the last ten buckets hold.
+pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> Sums {
     let newest = now / width;
     let oldest = newest.saturating_sub(BUCKETS as u64 - 1);
     let count = |at: usize, epoch: u64| {
         let word = words[at].load(Ordering::SeqCst);
         if word & !COUNT == life(generation, epoch) { (word & COUNT) as u32 } else { 0 }
     };
-    (oldest..=newest).fold((0, 0), |(total, failures), epoch| {
-        let at = 2 * (epoch % BUCKETS as u64) as usize;
-        (total + count(at, epoch), failures + count(at + 1, epoch))
+    (oldest..=newest).fold(Sums::default(), |sums, epoch| {
+        let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
+        Sums {
+            total: sums.total + count(at, epoch),
+            failures: sums.failures + count(at + 1, epoch),
+            slow: sums.slow + count(at + 2, epoch),
+        }
     })
 }
