@@ -371,4 +371,6 @@ export const METRICS: Readonly<Record<string, readonly [string, readonly string[
   seawall_dlq_lost_total: ['counter', []],
   /** Attempts that chaos struck. */
   seawall_chaos_injections_total: ['counter', []],
+  /** Calls whose key found no room and shared the overflow state. */
+  seawall_keys_overflow_total: ['counter', []],
 };

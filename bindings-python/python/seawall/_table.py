@@ -270,4 +270,5 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "seawall_dlq_written_total": ("counter", ()),  # Dead letters written.
     "seawall_dlq_lost_total": ("counter", ()),  # Failed calls that could not be recorded.
     "seawall_chaos_injections_total": ("counter", ()),  # Attempts that chaos struck.
+    "seawall_keys_overflow_total": ("counter", ()),  # Calls whose key found no room and shared the overflow state.
 }

@@ -82,7 +82,7 @@ impl Call {
         };
         Ok(Self {
             policy: Arc::clone(policy),
-            state: policy.state(key),
+            state: policy.serve(key),
             key: key.map(str::to_owned),
             correlation_id: correlation_id.to_owned(),
             call: pipeline::Call::new(begin),
@@ -166,6 +166,7 @@ impl Call {
 
     fn step(&mut self, now: u64, input: Input) -> Vec<Op> {
         self.now = now;
+        self.policy.keys.touch(&self.state, now / MS);
         let policy = Arc::clone(&self.policy);
         let state = Arc::clone(&self.state);
         let key = self.key.clone();

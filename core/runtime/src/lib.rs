@@ -10,6 +10,7 @@ pub mod clock;
 pub mod config;
 pub mod events;
 pub mod ids;
+mod keys;
 mod metrics;
 mod policy;
 mod registry;

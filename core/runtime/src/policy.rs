@@ -1,10 +1,9 @@
 //! A policy in force: compiled options, the state of its keys, and its counters.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use seawall_engine::chance::Source;
 use seawall_engine::pipeline::Env;
 use seawall_engine::policy::breaker::{Cell, State};
@@ -15,11 +14,9 @@ use serde_json::json;
 
 use crate::config::{Compiled, ConfigError, Parts, Spec};
 use crate::events;
+use crate::keys::Keys;
 use crate::metrics::Counters;
 use crate::state::{KeyState, Queue, words};
-
-/// The most keys of one policy; later ones share the overflow key.
-const MAX_KEYS: usize = 10_000;
 
 /// A policy in force. Its state lives as long as the object, and is shared by everybody who resolves the same name.
 pub struct Policy {
@@ -31,7 +28,7 @@ pub struct Policy {
     keyed: bool,
     seed: Option<u64>,
     own_seed: u64,
-    keys: RwLock<HashMap<String, Arc<KeyState>>>,
+    pub(crate) keys: Keys,
     budget: Box<[AtomicU64]>,
     calls: AtomicU64,
     chaos_seen: AtomicU64,
@@ -49,7 +46,7 @@ impl Policy {
             keyed: spec.keyed,
             seed: spec.seed,
             own_seed: uuid::Uuid::new_v4().as_u64_pair().0,
-            keys: RwLock::new(HashMap::new()),
+            keys: Keys::default(),
             budget: words(budget::WORDS),
             calls: AtomicU64::new(0),
             chaos_seen: AtomicU64::new(0),
@@ -84,7 +81,7 @@ impl Policy {
 
     /// Forgets all state, for tests.
     pub(crate) fn forget(&self) {
-        self.keys.write().clear();
+        self.keys.clear();
         self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
         self.counters.forget();
     }
@@ -93,19 +90,18 @@ impl Policy {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The state of one key. Beyond the most keys, one overflow key serves.
-    pub(crate) fn state(&self, key: Option<&str>) -> Arc<KeyState> {
-        let key = key.unwrap_or("");
-        if let Some(state) = self.keys.read().get(key) {
-            return Arc::clone(state);
+    /// What serves a call's key.
+    pub(crate) fn serve(&self, key: Option<&str>) -> Arc<KeyState> {
+        let served = self.keys.serve(key.unwrap_or(""), || KeyState::new(&self.compiled.engine));
+        if served.overflow {
+            self.counters.overflow();
         }
-        let mut keys = self.keys.write();
-        let key = if keys.len() >= MAX_KEYS { "\u{0}overflow" } else { key };
-        Arc::clone(keys.entry(key.to_owned()).or_insert_with(|| Arc::new(KeyState::new(&self.compiled.engine))))
+        served.state
     }
 
-    pub(crate) fn states(&self) -> Vec<(String, Arc<KeyState>)> {
-        self.keys.read().iter().map(|(key, state)| (key.clone(), Arc::clone(state))).collect()
+    /// The state of one key for somebody who only looks: an unknown key shows a fresh state and is not kept.
+    fn look(&self, key: Option<&str>) -> Arc<KeyState> {
+        self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.compiled.engine)))
     }
 
     fn source(&self, seed: Option<u64>) -> Source {
@@ -137,11 +133,13 @@ impl Policy {
         Ok(())
     }
 
+    /// `keep` a state that is new: it is about to be changed.
+    ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    fn with_breaker<T>(&self, key: Option<&str>, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
+    fn with_breaker<T>(&self, key: Option<&str>, keep: bool, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
         self.require_key(key)?;
-        let state = self.state(key);
+        let state = if keep { self.serve(key) } else { self.look(key) };
         let env = self.env(&state, key);
         match env.cell() {
             Some(cell) => Ok(work(cell)),
@@ -154,7 +152,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_state(&self, key: Option<&str>, now: u64) -> Result<&'static str, ConfigError> {
-        self.with_breaker(key, |cell| cell.state(now).name())
+        self.with_breaker(key, false, |cell| cell.state(now).name())
     }
 
     /// Total, failures, slow, consecutive failures, rejected.
@@ -162,7 +160,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_counts(&self, key: Option<&str>, now: u64) -> Result<[u64; 5], ConfigError> {
-        self.with_breaker(key, |cell| {
+        self.with_breaker(key, false, |cell| {
             let counts = cell.counts(now);
             [counts.total.into(), counts.failures.into(), 0, counts.consecutive_failures.into(), counts.rejected]
         })
@@ -208,7 +206,7 @@ impl Policy {
         now: u64,
     ) -> Result<Vec<String>, ConfigError> {
         let until_ms = expires_in_ms.map_or(0, |ms| ceil_ms(now).saturating_add(ms).max(1));
-        let transition = self.with_breaker(key, |cell| cell.hold(state, until_ms))?;
+        let transition = self.with_breaker(key, true, |cell| cell.hold(state, until_ms))?;
         Ok(vec![self.admin_record(transition, key, Some((reason, author)))])
     }
 
@@ -217,7 +215,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_reset(&self, key: Option<&str>) -> Result<Vec<String>, ConfigError> {
-        let transition = self.with_breaker(key, |cell| cell.reset())?;
+        let transition = self.with_breaker(key, true, |cell| cell.reset())?;
         Ok(vec![self.admin_record(transition, key, None)])
     }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
+use seawall_engine::policy::breaker::State;
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
+use seawall_engine::table::layout::breaker as at;
+use seawall_engine::time::MS;
 
 use crate::repeats::Repeats;
 
@@ -18,7 +21,13 @@ pub(crate) struct KeyState {
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
     pub(crate) repeats: Repeats,
+    /// When a call last worked with it, in milliseconds, to the second.
+    pub(crate) used_ms: AtomicU64,
 }
+
+const CLOSED: u64 = State::Closed as u64;
+const OPEN: u64 = State::Open as u64;
+const HALF_OPEN: u64 = State::HalfOpen as u64;
 
 /// The lock around a wait list.
 pub(crate) struct Queue(Mutex<WaitList>);
@@ -43,7 +52,22 @@ impl KeyState {
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
             repeats: Repeats::default(),
+            used_ms: AtomicU64::new(0),
         }
+    }
+
+    /// When the state was last used, if a new one in its place would decide the same: no slot is in use and nobody waits, the circuit is
+    /// closed or past its open deadline, nobody overrides it, and the rate limit is owed no turn. To be asked by whoever holds the state alone.
+    pub(crate) fn settled_since(&mut self, now_ms: u64) -> Option<u64> {
+        let word = self.breaker.get_mut(at::STATE).map_or(0, |word| *word.get_mut());
+        let (state, until_ms) = (word >> at::STATE_SHIFT, word & at::UNTIL);
+        let calm = match state {
+            CLOSED | HALF_OPEN => true,
+            OPEN => until_ms <= now_ms,
+            _ => false,
+        };
+        let idle = *self.bulkhead.get_mut() == 0 && *self.rate_limit.get_mut() <= now_ms.saturating_mul(MS);
+        (calm && idle).then(|| *self.used_ms.get_mut())
     }
 }
 
