@@ -5,13 +5,16 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod change;
 pub mod chaos;
 pub mod clock;
 pub mod config;
 pub mod events;
+mod force;
 pub mod ids;
 mod keys;
 mod metrics;
+mod mode;
 mod policy;
 mod registry;
 mod repeats;
@@ -20,5 +23,6 @@ mod state;
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
 pub use metrics::{metrics, snapshot};
+pub use mode::Mode;
 pub use policy::Policy;
-pub use registry::{check, load, reset_all, resolve};
+pub use registry::{Loaded, check, load, reload, reset_all, resolve};

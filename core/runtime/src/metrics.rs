@@ -10,6 +10,7 @@ use seawall_engine::table::metrics::METRICS;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::force::View;
 use crate::policy::Policy;
 
 const STATES: [State; 5] = [State::Closed, State::Open, State::HalfOpen, State::Isolated, State::Disabled];
@@ -129,7 +130,8 @@ fn gauges(policy: &Policy) -> Vec<Sample> {
     for (key, state) in policy.keys.all() {
         let (in_use, queued) = Bulkhead::load(&state.bulkhead);
         slots = (slots.0 + u64::from(in_use), slots.1 + u64::from(queued));
-        if let Some(cell) = policy.env(&state, Some(&key)).cell() {
+        let view = View::of(policy, &state);
+        if let Some(cell) = policy.env(&view, &state, Some(&key)).cell() {
             in_state[cell.state(clock::now()) as usize] += 1;
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use seawall_engine::chance::Source;
 use seawall_engine::pipeline::Env;
 use seawall_engine::policy::breaker::{Cell, State};
@@ -12,10 +12,12 @@ use seawall_engine::table::layout::budget;
 use seawall_engine::time::ceil_ms;
 use serde_json::json;
 
-use crate::config::{Compiled, ConfigError, Parts, Spec};
+use crate::config::{ConfigError, Dialect, Parts, Spec};
 use crate::events;
+use crate::force::{InForce, View};
 use crate::keys::Keys;
 use crate::metrics::Counters;
+use crate::mode::{Mode, Override};
 use crate::state::{KeyState, Queue, words};
 
 /// A policy in force. Its state lives as long as the object, and is shared by everybody who resolves the same name.
@@ -23,8 +25,11 @@ pub struct Policy {
     pub(crate) name: Option<String>,
     label: Mutex<Option<String>>,
     pub(crate) written: Parts,
-    pub(crate) parts: Parts,
-    pub(crate) compiled: Compiled,
+    dialect: Dialect,
+    force: RwLock<Arc<InForce>>,
+    /// That of the whole in force, to be compared without the lock.
+    generation: AtomicU64,
+    mode: Override,
     keyed: bool,
     seed: Option<u64>,
     own_seed: u64,
@@ -41,8 +46,10 @@ impl Policy {
             name: spec.name.clone(),
             label: Mutex::new(None),
             written,
-            parts: spec.parts.clone(),
-            compiled: spec.compile(now),
+            dialect: spec.dialect,
+            force: RwLock::new(Arc::new(InForce::new(spec, 0, now))),
+            generation: AtomicU64::new(0),
+            mode: Override::default(),
             keyed: spec.keyed,
             seed: spec.seed,
             own_seed: uuid::Uuid::new_v4().as_u64_pair().0,
@@ -65,14 +72,18 @@ impl Policy {
         self.label.lock().get_or_insert_with(|| label.to_owned());
     }
 
-    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `attempt_ms`, `total_ms`.
+    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `mode` of the option, `attempt_ms`, `total_ms`.
     #[must_use]
     pub fn info(&self) -> String {
-        let engine = &self.compiled.engine;
+        let force = self.force();
+        let engine = &force.compiled.engine;
+        let mut parts = force.parts.clone();
+        parts.remove("mode");
         json!({
             "label": self.label(),
             "keyed": self.keyed,
-            "parts": self.parts,
+            "parts": parts,
+            "mode": force.mode().name(),
             "attempt_ms": engine.attempt_ns.map(ceil_ms),
             "total_ms": engine.total_ns.map(ceil_ms),
         })
@@ -83,7 +94,69 @@ impl Policy {
     pub(crate) fn forget(&self) {
         self.keys.clear();
         self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
+        self.mode.clear();
         self.counters.forget();
+    }
+
+    /// The whole in force.
+    pub(crate) fn force(&self) -> Arc<InForce> {
+        Arc::clone(&self.force.read())
+    }
+
+    /// The number of the whole in force. Acquire pairs with the Release of a reload: whoever sees the number finds the whole behind it.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The same policy with other parts, as a spec.
+    pub(crate) fn spec(&self, parts: Parts) -> Spec {
+        Spec { name: self.name.clone(), dialect: self.dialect, seed: self.seed, keyed: self.keyed, parts }
+    }
+
+    /// Puts other options in force; gives the tickets to be woken.
+    pub(crate) fn replace(&self, spec: &Spec, now: u64) -> Vec<u64> {
+        let states = self.keys.all();
+        let mut force = self.force.write();
+        let generation = force.generation + 1;
+        let mut next = InForce::new(spec, generation, now);
+        if force.parts.get("chaos") == next.parts.get("chaos") {
+            // An experiment that goes on keeps its end.
+            next.compiled.engine.chaos.clone_from(&force.compiled.engine.chaos);
+        }
+        let (old, new) = (&force.compiled.engine, &next.compiled.engine);
+        states.iter().for_each(|(_, state)| state.before_reload(old, new));
+        *force = Arc::new(next);
+        self.generation.store(generation, Ordering::Release);
+        let new = &force.compiled.engine;
+        states.iter().flat_map(|(_, state)| state.after_reload(new, now)).collect()
+    }
+
+    /// The mode now: what was set by hand, else the option's.
+    #[must_use]
+    pub fn mode(&self, now: u64) -> Mode {
+        self.mode.get(now).unwrap_or_else(|| self.force.read().mode())
+    }
+
+    /// Sets the mode, for so many milliseconds or until it is set again; gives the event.
+    ///
+    /// # Errors
+    /// If there is no such mode.
+    pub fn set_mode(
+        &self,
+        mode: &str,
+        reason: &str,
+        author: Option<&str>,
+        expires_in_ms: Option<u64>,
+        now: u64,
+    ) -> Result<String, ConfigError> {
+        let known = Mode::parse(mode).ok_or_else(|| {
+            ConfigError::new(self.label(), format!("there is no mode {mode:?}; enforce, shadow or disabled would be right"))
+        });
+        let mode = known?;
+        let from = self.mode(now);
+        self.mode.set(mode, expires_in_ms, now);
+        let record = events::mode_changed(from, mode, reason, author, expires_in_ms);
+        Ok(events::complete(record, &self.label(), None, ""))
     }
 
     pub(crate) fn next_ordinal(&self) -> u64 {
@@ -92,7 +165,7 @@ impl Policy {
 
     /// What serves a call's key.
     pub(crate) fn serve(&self, key: Option<&str>) -> Arc<KeyState> {
-        let served = self.keys.serve(key.unwrap_or(""), || KeyState::new(&self.compiled.engine));
+        let served = self.keys.serve(key.unwrap_or(""), || KeyState::new(&self.force.read().compiled.engine));
         if served.overflow {
             self.counters.overflow();
         }
@@ -101,7 +174,7 @@ impl Policy {
 
     /// The state of one key for somebody who only looks: an unknown key shows a fresh state and is not kept.
     fn look(&self, key: Option<&str>) -> Arc<KeyState> {
-        self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.compiled.engine)))
+        self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.force.read().compiled.engine)))
     }
 
     fn source(&self, seed: Option<u64>) -> Source {
@@ -109,9 +182,9 @@ impl Policy {
         Source::new(seed, self.name.as_deref().unwrap_or(""))
     }
 
-    pub(crate) fn env<'a>(&'a self, state: &'a KeyState, key: Option<&'a str>) -> Env<'a, Queue> {
+    pub(crate) fn env<'a>(&'a self, view: &'a View, state: &'a KeyState, key: Option<&'a str>) -> Env<'a, Queue> {
         Env {
-            policy: &self.compiled.engine,
+            policy: view.engine(),
             breaker: &state.breaker,
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
@@ -119,7 +192,7 @@ impl Policy {
             budget: &self.budget,
             chaos_seen: &self.chaos_seen,
             source: self.source(None),
-            chaos_source: self.source(self.compiled.chaos_seed),
+            chaos_source: self.source(view.chaos_seed()),
             armed: crate::chaos::armed(),
             key,
         }
@@ -140,7 +213,8 @@ impl Policy {
     fn with_breaker<T>(&self, key: Option<&str>, keep: bool, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
         self.require_key(key)?;
         let state = if keep { self.serve(key) } else { self.look(key) };
-        let env = self.env(&state, key);
+        let view = View::of(self, &state);
+        let env = self.env(&view, &state, key);
         match env.cell() {
             Some(cell) => Ok(work(cell)),
             None => Err(ConfigError::new(self.label(), "the policy has no circuit breaker")),
