@@ -13,6 +13,7 @@ pub mod events;
 mod force;
 pub mod ids;
 mod keys;
+mod lint;
 mod metrics;
 mod mode;
 mod policy;
@@ -22,6 +23,7 @@ mod state;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
+pub use lint::{Finding, WorstCase, lint, lint_spec};
 pub use metrics::{metrics, snapshot};
 pub use mode::Mode;
 pub use policy::Policy;

@@ -1,7 +1,7 @@
 //! A policy in force: compiled options, the state of its keys, and its counters.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use seawall_engine::chance::Source;
@@ -16,6 +16,7 @@ use crate::config::{ConfigError, Dialect, Parts, Spec};
 use crate::events;
 use crate::force::{InForce, View};
 use crate::keys::Keys;
+use crate::lint::WorstCase;
 use crate::metrics::Counters;
 use crate::mode::{Mode, Override};
 use crate::state::{KeyState, Queue, words};
@@ -30,6 +31,8 @@ pub struct Policy {
     /// That of the whole in force, to be compared without the lock.
     generation: AtomicU64,
     mode: Override,
+    /// Policies seen to work inside this one's attempts.
+    inner: Mutex<Vec<Weak<Policy>>>,
     keyed: bool,
     seed: Option<u64>,
     own_seed: u64,
@@ -50,6 +53,7 @@ impl Policy {
             force: RwLock::new(Arc::new(InForce::new(spec, 0, now))),
             generation: AtomicU64::new(0),
             mode: Override::default(),
+            inner: Mutex::new(Vec::new()),
             keyed: spec.keyed,
             seed: spec.seed,
             own_seed: uuid::Uuid::new_v4().as_u64_pair().0,
@@ -129,6 +133,25 @@ impl Policy {
         self.generation.store(generation, Ordering::Release);
         let new = &force.compiled.engine;
         states.iter().flat_map(|(_, state)| state.after_reload(new, now)).collect()
+    }
+
+    /// Notes that `inner` guards what this policy guards, inside its attempts.
+    pub fn note_inner(&self, inner: &Arc<Self>) {
+        let mut known = self.inner.lock();
+        known.retain(|policy| policy.strong_count() > 0);
+        if !known.iter().any(|policy| policy.as_ptr() == Arc::as_ptr(inner)) {
+            known.push(Arc::downgrade(inner));
+        }
+    }
+
+    pub(crate) fn inner(&self) -> Vec<Arc<Self>> {
+        self.inner.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The longest that a call may last and the most calls that it may make below, with the arithmetic.
+    #[must_use]
+    pub fn worst_case(&self) -> WorstCase {
+        crate::lint::worst_case(self)
     }
 
     /// The mode now: what was set by hand, else the option's.

@@ -91,6 +91,14 @@ pub(crate) fn all() -> Vec<Arc<Policy>> {
     REGISTRY.lock().all.iter().filter_map(Weak::upgrade).collect()
 }
 
+/// What the file in force says of names that nothing in use has.
+pub(crate) fn only_in_file() -> Vec<(String, Parts)> {
+    let registry = REGISTRY.lock();
+    let Some(file) = &registry.file else { return Vec::new() };
+    let unused = file.policies.iter().filter(|(name, _)| !registry.named.contains_key(*name));
+    unused.map(|(name, parts)| (name.clone(), parts.clone())).collect()
+}
+
 impl Registry {
     fn resolve(&mut self, mut spec: Spec) -> Result<Arc<Policy>, ConfigError> {
         let Some(name) = spec.name.clone() else {
