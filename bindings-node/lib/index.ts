@@ -44,5 +44,7 @@ export { DeadLetterQueue } from './letters.js';
 export type { Group, PutOptions, QueueOptions, Stats } from './letters.js';
 export type { DeadLetter, Filter, LetterState } from './letter.js';
 export type { RedriveOptions, RedriveReport } from './redrive.js';
+export { lint } from './lint.js';
+export type { Finding, WorstCase } from './lint.js';
 export { flush, load, metrics, snapshot } from './process.js';
 export type { DurationLike, ErrorCode, EventName, Reason } from './table.js';

@@ -22,6 +22,9 @@ export interface Native {
   load(path: string, env: string | null, now: number): Loaded;
   reload(path: string, env: string | null, now: number): Loaded;
   policySetMode(policy: Handle, mode: string, reason: string, author: string | null, expiresInMs: number | null, now: number): string;
+  policyWorstCase(policy: Handle): string;
+  policyNoteInner(policy: Handle, inner: Handle): void;
+  lint(spec: string | null): string;
   policyMode(policy: Handle, now: number): string;
   policyInfo(policy: Handle): string;
   breakerState(policy: Handle, key: string | null, now: number): string;

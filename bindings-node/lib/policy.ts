@@ -5,6 +5,7 @@ import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
 import { drive } from './driver.js';
 import { ConfigError } from './errors.js';
+import { note, type WorstCase, worstCase } from './lint.js';
 import { native } from './native.js';
 import type { CommonOptions } from './strategies.js';
 
@@ -32,6 +33,8 @@ export interface PolicyOptions extends Omit<CommonOptions, 'name'> {
   /** What counts as a failure, for every strategy that says nothing itself. */
   on?: Matcher;
   ignore?: Matcher;
+  /** `shadow`: all is judged and reported, nothing is enforced. A function is asked at each call. */
+  mode?: Mode | (() => Mode);
 }
 
 /** A policy. `R` is what its fallback may return; `never` without one. */
@@ -49,6 +52,8 @@ export interface Policy<out R = never> {
   readonly breaker: Breaker;
   /** Sets the mode by hand, over the policy's own, until it is set again or for so long. */
   setMode(mode: Mode, why: Override): void;
+  /** The longest that a call may last and the most calls that it may make below, with the arithmetic. */
+  worstCase(): WorstCase;
   /** Its counters by metric. */
   snapshot(): Readonly<Record<string, number>>;
 }
@@ -84,6 +89,7 @@ function view<R>(core: Core, set: CallOptions): Policy<R> {
     using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
     breaker: { get: () => core.breaker(text(set.key)) },
     setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
+    worstCase: { value: () => worstCase(core) },
     snapshot: { value: () => snapshotOf(core) },
   });
   return self;
@@ -127,6 +133,9 @@ function legacy(core: Core, set: CallOptions, policy: Policy<any>, property: str
 
 function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction): AnyFunction {
   core.labelBy(fn);
+  note(core);
+  const inside = guardedBy.get(fn);
+  if (inside !== undefined) core.holds(coreOf(inside));
   const key = text(set.key);
   const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> {
     return drive({ core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal });
@@ -159,7 +168,9 @@ export function policy(...given: unknown[]): Policy<any> {
     return partOf(part, name);
   });
   if (name === undefined && parts.length === 0) throw new ConfigError('expected a name, strategies, or both', 'policy');
-  return makePolicy(define(name, options, parts));
+  const made = makePolicy<any>(define(name, options, parts));
+  note(coreOf(made));
+  return made;
 }
 
 function partOf(part: Policy<any>, name: string | undefined): Definition['parts'] {
@@ -173,7 +184,7 @@ function partOf(part: Policy<any>, name: string | undefined): Definition['parts'
   return definition.parts;
 }
 
-const POLICY_OPTIONS = ['key', 'on', 'ignore', 'scope'];
+const POLICY_OPTIONS = ['key', 'on', 'ignore', 'scope', 'mode'];
 
 function define(name: string | undefined, options: PolicyOptions, parts: Definition['parts']): Definition {
   const where = name ?? 'policy';
@@ -188,5 +199,5 @@ function define(name: string | undefined, options: PolicyOptions, parts: Definit
   if (key !== undefined && typeof key !== 'function') throw new ConfigError('expected a function of the arguments', `${where}.key`);
   const on = options.on === undefined ? undefined : compile(options.on, `${where}.on`);
   const ignore = options.ignore === undefined ? undefined : compile(options.ignore, `${where}.ignore`);
-  return { name, parts, key, on, ignore };
+  return { name, parts, key, on, ignore, mode: options.mode };
 }

@@ -86,6 +86,25 @@ pub fn policy_set_mode(
     policy(handle)?.set_mode(&mode, &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
 }
 
+/// The longest time and the most calls, as JSON.
+#[napi]
+pub fn policy_worst_case(handle: u32) -> Result<String> {
+    policy(handle).map(|policy| policy.worst_case().to_json())
+}
+
+/// The second policy guards what the first one guards.
+#[napi]
+pub fn policy_note_inner(handle: u32, inner: u32) -> Result<()> {
+    policy(handle)?.note_inner(&policy(inner)?);
+    Ok(())
+}
+
+/// The findings of every policy as JSON, or those of one spec.
+#[napi]
+pub fn lint(spec: Option<String>) -> Result<String> {
+    spec.map_or_else(|| Ok(seawall_runtime::lint()), |spec| seawall_runtime::lint_spec(&spec).map_err(config))
+}
+
 /// The mode now.
 #[napi]
 pub fn policy_mode(handle: u32, now: f64) -> Result<&'static str> {

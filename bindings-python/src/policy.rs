@@ -28,6 +28,16 @@ impl Policy {
         self.inner.set_mode(mode, reason, author, expires_in_ms, clock::now()).map_err(|why| error::config(&why))
     }
 
+    /// As JSON.
+    fn worst_case(&self) -> String {
+        self.inner.worst_case().to_json()
+    }
+
+    /// `inner` guards what this policy guards.
+    fn note_inner(&self, inner: &Self) {
+        self.inner.note_inner(&inner.inner);
+    }
+
     fn mode(&self) -> &'static str {
         self.inner.mode(clock::now()).name()
     }
@@ -86,6 +96,16 @@ fn reload(py: Python<'_>, path: &str, env: Option<&str>) -> (Vec<String>, Vec<u6
     (loaded.events, loaded.tickets)
 }
 
+/// The findings of every policy as JSON, or those of one spec.
+#[pyfunction]
+#[pyo3(signature = (spec = None))]
+fn lint(spec: Option<&str>) -> PyResult<String> {
+    match spec {
+        None => Ok(seawall_runtime::lint()),
+        Some(spec) => seawall_runtime::lint_spec(spec).map_err(|why| error::config(&why)),
+    }
+}
+
 /// All metrics as Prometheus text.
 #[pyfunction]
 fn metrics() -> String {
@@ -110,6 +130,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(resolve, module)?)?;
     module.add_function(wrap_pyfunction!(load, module)?)?;
     module.add_function(wrap_pyfunction!(reload, module)?)?;
+    module.add_function(wrap_pyfunction!(lint, module)?)?;
     module.add_function(wrap_pyfunction!(metrics, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(reset_all, module)?)
