@@ -44,6 +44,7 @@ export { DeadLetterQueue } from './letters.js';
 export type { Group, PutOptions, QueueOptions, Stats } from './letters.js';
 export type { DeadLetter, Filter, LetterState } from './letter.js';
 export type { RedriveOptions, RedriveReport } from './redrive.js';
+export type { Limits, Snapshot } from './snapshot.js';
 export { lint } from './lint.js';
 export type { Finding, WorstCase } from './lint.js';
 export { flush, load, metrics, snapshot } from './process.js';

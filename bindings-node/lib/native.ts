@@ -22,6 +22,7 @@ export interface Native {
   load(path: string, env: string | null, now: number): Loaded;
   reload(path: string, env: string | null, now: number): Loaded;
   policySetMode(policy: Handle, mode: string, reason: string, author: string | null, expiresInMs: number | null, now: number): string;
+  policySnapshot(policy: Handle, key: string | null, now: number): string;
   policyWorstCase(policy: Handle): string;
   policyNoteInner(policy: Handle, inner: Handle): void;
   lint(spec: string | null): string;

@@ -6,7 +6,7 @@ import { compile, type Matcher } from './classify.js';
 import { drive } from './driver.js';
 import { ConfigError } from './errors.js';
 import { note, type WorstCase, worstCase } from './lint.js';
-import { native } from './native.js';
+import { type Snapshot, snapshotOf } from './snapshot.js';
 import type { CommonOptions } from './strategies.js';
 
 type AnyFunction = (this: any, ...args: any[]) => any;
@@ -54,8 +54,8 @@ export interface Policy<out R = never> {
   setMode(mode: Mode, why: Override): void;
   /** The longest that a call may last and the most calls that it may make below, with the arithmetic. */
   worstCase(): WorstCase;
-  /** Its counters by metric. */
-  snapshot(): Readonly<Record<string, number>>;
+  /** Counts, ratios, limits and the retry budget, as they are now; of one key with `using({ key })`. */
+  snapshot(): Snapshot;
 }
 
 const CORE = Symbol('seawall.core');
@@ -90,19 +90,13 @@ function view<R>(core: Core, set: CallOptions): Policy<R> {
     breaker: { get: () => core.breaker(text(set.key)) },
     setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
     worstCase: { value: () => worstCase(core) },
-    snapshot: { value: () => snapshotOf(core) },
+    snapshot: { value: () => snapshotOf(core, text(set.key)) },
   });
   return self;
 }
 
 function text(key: string | number | undefined): string | undefined {
   return key === undefined ? undefined : String(key);
-}
-
-function snapshotOf(core: Core): Record<string, number> {
-  core.resolve();
-  const all = JSON.parse(native.snapshot()) as Record<string, Record<string, number>>;
-  return all[core.shownName] ?? {};
 }
 
 function run(core: Core, set: CallOptions, fn: (current: Current) => unknown): Promise<unknown> {

@@ -86,6 +86,12 @@ pub fn policy_set_mode(
     policy(handle)?.set_mode(&mode, &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
 }
 
+/// The policy as it stands, as JSON.
+#[napi]
+pub fn policy_snapshot(handle: u32, key: Option<String>, now: f64) -> Result<String> {
+    policy(handle).map(|policy| policy.snapshot(key.as_deref(), nanoseconds(now)))
+}
+
 /// The longest time and the most calls, as JSON.
 #[napi]
 pub fn policy_worst_case(handle: u32) -> Result<String> {

@@ -29,6 +29,12 @@ impl Policy {
     }
 
     /// As JSON.
+    #[pyo3(signature = (key))]
+    fn snapshot(&self, key: Option<&str>) -> String {
+        self.inner.snapshot(key, clock::now())
+    }
+
+    /// As JSON.
     fn worst_case(&self) -> String {
         self.inner.worst_case().to_json()
     }

@@ -153,8 +153,8 @@ class Policy(Generic[F_co]):
         return worst_case(self._written)
 
     def snapshot(self) -> Snapshot:
-        """Counts, limits and the retry budget, as they are now."""
-        return snapshot_of(self._written)
+        """Counts, ratios, limits and the retry budget, as they are now; of one key with `using(key=…)`."""
+        return snapshot_of(self._written, self._view.key)
 
     def __repr__(self) -> str:
         return f"<seawall policy {self._written.label or 'unnamed'}: {', '.join(self._written.parts) or 'by name'}>"

@@ -19,6 +19,7 @@ mod mode;
 mod policy;
 mod registry;
 mod repeats;
+mod snapshot;
 mod state;
 
 pub use call::{Call, Ended, Op};

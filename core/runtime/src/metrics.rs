@@ -161,18 +161,19 @@ fn escape(label: &str) -> String {
     label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// One policy's samples by metric, with the label's value after a colon.
+pub(crate) fn by_name(policy: &Policy) -> serde_json::Map<String, Value> {
+    let named = samples(policy).into_iter().map(|(name, label, value)| {
+        let name = label.map_or_else(|| name.to_owned(), |(_, label)| format!("{name}:{label}"));
+        (name, json!(value))
+    });
+    named.collect()
+}
+
 /// The same as JSON: policy, metric (with its label's value after a colon), value.
 #[must_use]
 pub fn snapshot() -> String {
-    let policies: serde_json::Map<String, Value> = crate::registry::all()
-        .iter()
-        .map(|policy| {
-            let samples = samples(policy).into_iter().map(|(name, label, value)| {
-                let name = label.map_or_else(|| name.to_owned(), |(_, label)| format!("{name}:{label}"));
-                (name, json!(value))
-            });
-            (policy.label(), Value::Object(samples.collect()))
-        })
-        .collect();
+    let policies: serde_json::Map<String, Value> =
+        crate::registry::all().iter().map(|policy| (policy.label(), Value::Object(by_name(policy)))).collect();
     Value::Object(policies).to_string()
 }

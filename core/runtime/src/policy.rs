@@ -182,6 +182,14 @@ impl Policy {
         Ok(events::complete(record, &self.label(), None, ""))
     }
 
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.keyed
+    }
+
+    pub(crate) fn budget_words(&self) -> &[AtomicU64] {
+        &self.budget
+    }
+
     pub(crate) fn next_ordinal(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
@@ -196,7 +204,7 @@ impl Policy {
     }
 
     /// The state of one key for somebody who only looks: an unknown key shows a fresh state and is not kept.
-    fn look(&self, key: Option<&str>) -> Arc<KeyState> {
+    pub(crate) fn look(&self, key: Option<&str>) -> Arc<KeyState> {
         self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.force.read().compiled.engine)))
     }
 

@@ -147,3 +147,33 @@ fn a_mode_that_does_not_exist_is_an_error() {
     let error = resolve(&json!({"name": "pay", "mode": "off", "parts": {"retry": {}}}).to_string()).err().expect("no such mode");
     assert_eq!(error.path, "pay.mode");
 }
+
+#[test]
+fn a_snapshot_shows_counts_ratios_limits_and_budget() {
+    let _turn = alone();
+    let parts = json!({"retry": {"max_attempts": 2}, "circuit_breaker": {}, "bulkhead": {"max_concurrent": 3}, "rate_limit": {"rate": "30/m"}, "timeout": {"attempt": "1s"}});
+    let pay = policy("pay", &parts);
+    let shown = || serde_json::from_str::<Value>(&pay.snapshot(None, 0)).expect("JSON");
+    assert_eq!(shown()["budget"], json!({"left": 10.0, "per_call": 0.2}));
+    let (mut call, _) = started(&pay);
+    assert_eq!(
+        shown()["limits"],
+        json!({"attempts": 2, "max_concurrent": 3, "max_queue": 0, "in_flight": 1, "queued": 0,
+        "rate_per_second": 0.5, "burst": 1, "attempt_ms": 1_000, "total_ms": null})
+    );
+    call.ended(0, SUCCESS);
+    let shown = shown();
+    assert_eq!(shown["ratios"], json!({"state": "closed", "total": 1, "failure": 0.0}));
+    assert_eq!(shown["counts"]["seawall_calls_total:success"], 1);
+    assert_eq!((&shown["mode"], &shown["budget"]["left"]), (&json!("enforce"), &json!(10.2)));
+}
+
+#[test]
+fn nothing_stands_for_all_keys() {
+    let _turn = alone();
+    let keyed =
+        resolve(&json!({"name": "pay", "keyed": true, "parts": {"circuit_breaker": {}, "bulkhead": {}}}).to_string()).expect("valid");
+    let shown = |key: Option<&str>| serde_json::from_str::<Value>(&keyed.snapshot(key, 0)).expect("JSON");
+    assert_eq!((&shown(None)["ratios"], &shown(None)["limits"]["in_flight"]), (&Value::Null, &Value::Null));
+    assert_eq!(shown(Some("a"))["ratios"]["state"], "closed");
+}
