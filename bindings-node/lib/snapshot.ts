@@ -23,7 +23,7 @@ export interface Snapshot {
   /** By metric, over all keys; a metric with a label has the label's value after a colon. */
   readonly counts: Readonly<Record<string, number>>;
   /** The window of the circuit breaker. */
-  readonly ratios: { readonly state: string; readonly total: number; readonly failure: number | null } | null;
+  readonly ratios: { readonly state: string; readonly total: number; readonly failure: number | null; readonly slow: number | null } | null;
   readonly limits: Limits;
   /** The retry budget: retries that it pays for now, and what each call adds. */
   readonly budget: { readonly left: number; readonly perCall: number } | null;

@@ -121,7 +121,7 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   /** No further attempt will be made, and why. */
   'retry.stopped': ['warning', ['attempt', 'reason', 'error_type']],
   /** The circuit breaker opened. */
-  'breaker.opened': ['warning', ['generation', 'from', 'total', 'failures', 'break_ms']],
+  'breaker.opened': ['warning', ['generation', 'from', 'total', 'failures', 'slow', 'break_ms']],
   /** The break is over; trial calls are let through. */
   'breaker.half_opened': ['info', ['generation', 'from']],
   /** The trial calls succeeded, or an override ended. */
@@ -216,6 +216,8 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     sampling_duration: '30s',
     window_size: '',
     consecutive_failures: '',
+    slow_call_duration: '',
+    slow_call_ratio: '0.5',
     break_duration: '5s',
     max_break_duration: '60s',
     break_jitter: '0.2',
@@ -326,6 +328,10 @@ export interface CircuitBreakerData {
   windowSize?: number;
   /** Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput. */
   consecutiveFailures?: number;
+  /** A call that takes longer is slow. Gives the slow rule; without it no call is slow. */
+  slowCallDuration?: DurationLike;
+  /** Share of slow calls in the window that opens the circuit. Only with `slow_call_duration`. Default: 0.5. */
+  slowCallRatio?: number | string;
   /** How long the circuit stays open the first time; doubles with each opening in a row. Default: 5s. */
   breakDuration?: DurationLike;
   /** The cap of that doubling. Default: 60s. */

@@ -18,6 +18,7 @@ class Ratios(TypedDict):
     state: str
     total: int
     failure: float | None
+    slow: float | None
 
 
 class Limits(TypedDict):

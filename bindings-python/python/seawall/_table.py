@@ -163,7 +163,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "attempt.failed": ("debug", ("attempt", "error_type", "duration_ms",)),  # An attempt ended with an error that the retry or the circuit breaker counts.
     "retry.scheduled": ("info", ("attempt", "delay_ms", "error_type",)),  # Another attempt follows after this wait; `attempt` is the one that failed.
     "retry.stopped": ("warning", ("attempt", "reason", "error_type",)),  # No further attempt will be made, and why.
-    "breaker.opened": ("warning", ("generation", "from", "total", "failures", "break_ms",)),  # The circuit breaker opened.
+    "breaker.opened": ("warning", ("generation", "from", "total", "failures", "slow", "break_ms",)),  # The circuit breaker opened.
     "breaker.half_opened": ("info", ("generation", "from",)),  # The break is over; trial calls are let through.
     "breaker.closed": ("info", ("generation", "from",)),  # The trial calls succeeded, or an override ended.
     "breaker.isolated": ("warning", ("generation", "from", "reason", "author",)),  # Somebody holds the circuit breaker open.
@@ -239,6 +239,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "sampling_duration": "30s",  # Length of a time window, in ten buckets.
         "window_size": "",  # Length of a count window: the last so many calls, instead of a time window.
         "consecutive_failures": "",  # Failures in a row that open the circuit. Without it and without a ratio: five, below minimum throughput.
+        "slow_call_duration": "",  # A call that takes longer is slow. Gives the slow rule; without it no call is slow.
+        "slow_call_ratio": "0.5",  # Share of slow calls in the window that opens the circuit. Only with `slow_call_duration`.
         "break_duration": "5s",  # How long the circuit stays open the first time; doubles with each opening in a row.
         "max_break_duration": "60s",  # The cap of that doubling.
         "break_jitter": "0.2",  # Spread of a break, up and down, as a share of it.

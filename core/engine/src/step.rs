@@ -173,6 +173,7 @@ pub struct Transition {
     pub generation: u32,
     pub total: u32,
     pub failures: u32,
+    pub slow: u32,
     pub break_ms: u64,
 }
 

@@ -7,7 +7,7 @@ use std::thread;
 
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, Place, WaitList, Waiters};
 use seawall_engine::policy::retry::Budget;
 use seawall_engine::table::layout::budget::WORDS;
@@ -17,6 +17,7 @@ fn breaker(window: Window) -> Breaker {
     Breaker {
         failure_ratio: Some(10_000),
         minimum_throughput: 1_000_000,
+        slow: None,
         window,
         consecutive: None,
         quiet_streak: None,
@@ -44,13 +45,14 @@ fn vote(verdict: Verdict) -> Vote {
 fn a_count_window_loses_and_doubles_nothing() {
     for size in [7u32, 100, 1_000] {
         let options = breaker(Window::Count(size));
-        let words = words(options.words());
-        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        let words = words(options.words() + options.window_words());
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
         thread::scope(|scope| {
             for worker in 0..4u32 {
                 scope.spawn(move || {
                     for round in 0..20_000u32 {
-                        let (permit, _) = cell.admit(0);
+                        let (permit, _) = cell.admit(Ask::default(), 0);
                         let failed = (round + worker).is_multiple_of(3);
                         cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), 0);
                     }
@@ -59,7 +61,7 @@ fn a_count_window_loses_and_doubles_nothing() {
         });
         // Flush the ring with known outcomes: what is left is then known exactly, and any drift of the count would show.
         for round in 0..size {
-            let (permit, _) = cell.admit(0);
+            let (permit, _) = cell.admit(Ask::default(), 0);
             cell.record(permit.expect("closed"), vote(if round < 2 { Verdict::Failure } else { Verdict::Success }), 0);
         }
         let counts = cell.counts(0);
@@ -70,14 +72,14 @@ fn a_count_window_loses_and_doubles_nothing() {
 #[test]
 fn a_time_window_loses_nothing() {
     let options = breaker(Window::Time(3_000 * MS));
-    let words = words(options.words());
-    let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+    let words = words(options.words() + options.window_words());
+    let cell = Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
     thread::scope(|scope| {
         for worker in 0..4u64 {
             scope.spawn(move || {
                 for round in 0..10_000u64 {
                     let now = (round % 10) * 1_000 * MS;
-                    let (permit, _) = cell.admit(now);
+                    let (permit, _) = cell.admit(Ask::default(), now);
                     let failed = (round + worker).is_multiple_of(2);
                     cell.record(permit.expect("closed"), vote(if failed { Verdict::Failure } else { Verdict::Success }), now);
                 }
@@ -92,15 +94,16 @@ fn a_time_window_loses_nothing() {
 fn half_open_never_admits_more_than_its_slots() {
     for _ in 0..200 {
         let options = breaker(Window::Count(10));
-        let words = words(options.words());
-        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
+        let words = words(options.words() + options.window_words());
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
         cell.hold(State::Isolated, 1);
         let admitted = AtomicU32::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..5 {
-                        if cell.admit(2 * MS).0.is_ok() {
+                        if cell.admit(Ask::default(), 2 * MS).0.is_ok() {
                             admitted.fetch_add(1, Ordering::Relaxed);
                         }
                     }
@@ -117,9 +120,10 @@ fn half_open_never_admits_more_than_its_slots() {
 fn one_trip_has_one_winner() {
     for _ in 0..200 {
         let options = Breaker { consecutive: Some(1), ..breaker(Window::Count(10)) };
-        let words = words(options.words());
-        let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-        let permits: Vec<_> = (0..4).map(|_| cell.admit(0).0.expect("closed")).collect();
+        let words = words(options.words() + options.window_words());
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let permits: Vec<_> = (0..4).map(|_| cell.admit(Ask::default(), 0).0.expect("closed")).collect();
         let trips = AtomicU32::new(0);
         thread::scope(|scope| {
             for permit in permits {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::ports::Port;
 use seawall_engine::table::layout::port::{CREDIT, EVEN, GENERATION, WORDS};
 
@@ -12,6 +12,7 @@ fn options() -> Breaker {
     Breaker {
         failure_ratio: Some(5_000),
         minimum_throughput: 100,
+        slow: None,
         window: Window::Count(100),
         consecutive: Some(5),
         quiet_streak: None,
@@ -29,8 +30,8 @@ fn options() -> Breaker {
 #[test]
 fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let drained = [AtomicU32::new(0), AtomicU32::new(0)];
     let port = Port { words: &words, drained: &drained };
@@ -40,7 +41,7 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
     port.drain(&cell, 0);
     port.drain(&cell, 0);
     assert_eq!(cell.counts(0).total, 40, "a second drain finds nothing");
-    let (permit, _) = cell.admit(0);
+    let (permit, _) = cell.admit(Ask::default(), 0);
     cell.record(permit.expect("closed"), Vote { verdict: Verdict::Failure, is_first: true, server_ms: 0 }, 0);
     port.rewrite_gate(&cell, 0, 64);
     assert_eq!(words[CREDIT].load(Ordering::Relaxed), 0, "a success could change a decision now");
@@ -49,8 +50,8 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
 #[test]
 fn what_was_counted_before_a_transition_never_votes_after_it() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state, source: Source::new(0, "") };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let drained = [AtomicU32::new(0), AtomicU32::new(0)];
     let port = Port { words: &words, drained: &drained };

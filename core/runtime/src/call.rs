@@ -268,7 +268,7 @@ impl Call {
     }
 
     /// The call so far, as JSON: `attempts`, `reason`, `policy`, `key`, `correlation_id`, `injected`; for a rejection by the circuit
-    /// breaker also `state`, `generation`, `retry_after_ms`, `total` and `failures` at the trip.
+    /// breaker also `state`, `generation`, `retry_after_ms`, `total`, `failures` and `slow` at the trip.
     #[must_use]
     pub fn report(&self) -> String {
         let first = self.call.attempts().first().map_or(0, |attempt| attempt.started);
@@ -289,8 +289,8 @@ impl Call {
             })
             .collect();
         let rejection = self.call.refusal().map(|refusal| {
-            let (total, failures) = self.policy.env(&self.view, &self.state, None).cell().map_or((0, 0), |cell| cell.frozen());
-            json!({"state": refusal.state.name(), "generation": refusal.generation, "retry_after_ms": refusal.retry_after_ms, "total": total, "failures": failures})
+            let frozen = self.policy.env(&self.view, &self.state, None).cell().map(|cell| cell.frozen()).unwrap_or_default();
+            json!({"state": refusal.state.name(), "generation": refusal.generation, "retry_after_ms": refusal.retry_after_ms, "total": frozen.total, "failures": frozen.failures, "slow": frozen.slow})
         });
         json!({
             "attempts": attempts,

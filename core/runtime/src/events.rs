@@ -57,6 +57,7 @@ pub(crate) fn transition(change: &Transition) -> Record {
                 ("from", from),
                 ("total", change.total.into()),
                 ("failures", change.failures.into()),
+                ("slow", change.slow.into()),
                 ("break_ms", change.break_ms.into()),
             ],
         ),

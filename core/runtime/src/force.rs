@@ -10,6 +10,7 @@
 //! | half-open settings | those of the key's last opening |
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use seawall_engine::pipeline::Policy as EnginePolicy;
 use seawall_engine::policy::breaker::Breaker;
@@ -59,10 +60,21 @@ impl HalfOpen {
     }
 }
 
+/// The newest whole, and the window that belongs to it.
+fn newest(policy: &Policy, state: &KeyState) -> (Arc<InForce>, Arc<[AtomicU64]>) {
+    loop {
+        let force = policy.force();
+        if let Some(window) = state.window(force.compiled.engine.breaker.as_ref(), force.generation) {
+            return (force, window);
+        }
+    }
+}
+
 /// What one call sees.
 pub(crate) struct View {
     began: Arc<InForce>,
     seen: u64,
+    window: Arc<[AtomicU64]>,
     /// What differs from how it began, if anything does.
     mixed: Option<Box<EnginePolicy>>,
     is_pinned: bool,
@@ -71,8 +83,8 @@ pub(crate) struct View {
 impl View {
     /// The newest whole, for a call of `state` that begins.
     pub(crate) fn of(policy: &Policy, state: &KeyState) -> Self {
-        let began = policy.force();
-        let mut view = Self { seen: began.generation, began, mixed: None, is_pinned: false };
+        let (began, window) = newest(policy, state);
+        let mut view = Self { seen: began.generation, began, window, mixed: None, is_pinned: false };
         view.refresh(policy, state);
         view
     }
@@ -80,14 +92,14 @@ impl View {
     /// Takes up what has changed since the last step.
     pub(crate) fn refresh(&mut self, policy: &Policy, state: &KeyState) {
         let pin = state.half_open_pin();
-        let fits = |engine: &EnginePolicy| engine.breaker.as_ref().is_none_or(|breaker| state.fits(breaker));
-        if policy.generation() == self.seen && pin.is_none() && !self.is_pinned && fits(self.engine()) {
+        if policy.generation() == self.seen && pin.is_none() && !self.is_pinned {
             return;
         }
-        let newest = policy.force();
+        let (newest, window) = newest(policy, state);
+        self.window = window;
         self.seen = newest.generation;
         self.is_pinned = pin.is_some();
-        if Arc::ptr_eq(&newest, &self.began) && pin.is_none() && fits(&newest.compiled.engine) {
+        if Arc::ptr_eq(&newest, &self.began) && pin.is_none() {
             self.mixed = None;
             return;
         }
@@ -102,17 +114,17 @@ impl View {
         if let (Some(pin), Some(breaker)) = (pin, mixed.breaker.as_mut()) {
             pin.put_into(breaker);
         }
-        if let (Some((window, slots)), Some(breaker)) = (state.built(), mixed.breaker.as_mut()) {
-            breaker.window = window;
-            breaker.slots = slots;
-            breaker.successes_to_close = breaker.successes_to_close.min(slots);
-        }
         self.mixed = Some(Box::new(mixed));
     }
 
     /// The options for the engine.
     pub(crate) fn engine(&self) -> &EnginePolicy {
         self.mixed.as_deref().unwrap_or(&self.began.compiled.engine)
+    }
+
+    /// The words of the breaker's window, laid out for those options.
+    pub(crate) fn window(&self) -> &[AtomicU64] {
+        &self.window
     }
 
     /// The seed of chaos.

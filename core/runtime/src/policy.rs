@@ -217,6 +217,7 @@ impl Policy {
         Env {
             policy: view.engine(),
             breaker: &state.breaker,
+            window: view.window(),
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
             rate_limit: &state.rate_limit,
@@ -267,7 +268,7 @@ impl Policy {
     pub fn breaker_counts(&self, key: Option<&str>, now: u64) -> Result<[u64; 5], ConfigError> {
         self.with_breaker(key, false, |cell| {
             let counts = cell.counts(now);
-            [counts.total.into(), counts.failures.into(), 0, counts.consecutive_failures.into(), counts.rejected]
+            [counts.total.into(), counts.failures.into(), counts.slow.into(), counts.consecutive_failures.into(), counts.rejected]
         })
     }
 

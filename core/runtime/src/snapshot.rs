@@ -42,7 +42,7 @@ impl Policy {
         let env = self.env(&view, state, key);
         let Some(cell) = env.cell() else { return Value::Null };
         let counts = cell.counts(now);
-        json!({"state": cell.state(now).name(), "total": counts.total, "failure": share(counts.failures, counts.total)})
+        json!({"state": cell.state(now).name(), "total": counts.total, "failure": share(counts.failures, counts.total), "slow": share(counts.slow, counts.total)})
     }
 
     fn limits(&self, state: Option<&KeyState>) -> Value {

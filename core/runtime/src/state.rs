@@ -1,5 +1,6 @@
 //! The words of one key, in this process's own memory.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
@@ -18,14 +19,13 @@ pub(crate) struct KeyState {
     /// Stands for this state in the chains of nested calls.
     pub(crate) id: u64,
     pub(crate) breaker: Box<[AtomicU64]>,
+    window: Mutex<Slot>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
     pub(crate) repeats: Repeats,
     /// When a call last worked with it, in milliseconds, to the second.
     pub(crate) used_ms: AtomicU64,
-    /// What the breaker's words were laid out for.
-    built: Option<(Window, u32)>,
     /// The half-open settings of the opening under way, and the last generation they hold for.
     pin: Mutex<Option<(u32, HalfOpen)>>,
     is_pinned: AtomicBool,
@@ -38,6 +38,15 @@ const HALF_OPEN: u64 = State::HalfOpen as u64;
 /// The next generation, as wide as the word has it.
 fn next_generation(generation: u32) -> u32 {
     (generation + 1) & 0x1F_FFFF
+}
+
+/// The window in force. Calls under way may still hold one before it, and what they count there is lost with it.
+#[derive(Default)]
+struct Slot {
+    generation: u64,
+    /// What the words are laid out for: the window, and whether calls in flight are watched.
+    layout: Option<(Window, bool)>,
+    words: Option<Arc<[AtomicU64]>>,
 }
 
 /// The lock around a wait list.
@@ -64,7 +73,7 @@ impl KeyState {
             rate_limit: CachePadded::new(AtomicU64::new(0)),
             repeats: Repeats::default(),
             used_ms: AtomicU64::new(0),
-            built: policy.breaker.as_ref().map(|breaker| (breaker.window, breaker.slots)),
+            window: Mutex::new(Slot::default()),
             pin: Mutex::new(None),
             is_pinned: AtomicBool::new(false),
         }
@@ -111,14 +120,20 @@ impl KeyState {
         pin.map(|(_, settings)| settings)
     }
 
-    /// Whether the breaker's words are laid out for these options.
-    pub(crate) fn fits(&self, breaker: &Breaker) -> bool {
-        self.built == Some((breaker.window, breaker.slots))
-    }
-
-    /// What the breaker's words are laid out for.
-    pub(crate) fn built(&self) -> Option<(Window, u32)> {
-        self.built
+    /// The words of the window for the options of this generation; an empty window if they ask for another one than those before. `None`
+    /// if newer options have come since.
+    pub(crate) fn window(&self, breaker: Option<&Breaker>, generation: u64) -> Option<Arc<[AtomicU64]>> {
+        let layout = breaker.map(|breaker| (breaker.window, breaker.slow.is_some()));
+        let mut slot = self.window.lock();
+        if slot.generation > generation {
+            return None;
+        }
+        slot.generation = generation;
+        if slot.layout != layout || slot.words.is_none() {
+            slot.layout = layout;
+            slot.words = None;
+        }
+        Some(Arc::clone(slot.words.get_or_insert_with(|| words(breaker.map_or(0, Breaker::window_words)).into())))
     }
 
     /// What new options do at once; gives the tickets to be woken.

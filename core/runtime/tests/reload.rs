@@ -163,7 +163,7 @@ fn a_snapshot_shows_counts_ratios_limits_and_budget() {
     );
     call.ended(0, SUCCESS);
     let shown = shown();
-    assert_eq!(shown["ratios"], json!({"state": "closed", "total": 1, "failure": 0.0}));
+    assert_eq!(shown["ratios"], json!({"state": "closed", "total": 1, "failure": 0.0, "slow": 0.0}));
     assert_eq!(shown["counts"]["seawall_calls_total:success"], 1);
     assert_eq!((&shown["mode"], &shown["budget"]["left"]), (&json!("enforce"), &json!(10.2)));
 }

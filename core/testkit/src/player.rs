@@ -366,8 +366,9 @@ impl<'a> Player<'a> {
 
     fn report_breaker(&mut self, key: Option<String>) {
         let state = self.policy.breaker_state(key.as_deref(), self.now).unwrap_or("closed");
-        let [total, failures, _, consecutive, rejected] = self.policy.breaker_counts(key.as_deref(), self.now).unwrap_or_default();
-        let line = format!("{state} total={total} failures={failures} consecutive={consecutive} rejected={rejected}");
+        let [total, failures, slow, consecutive, rejected] = self.policy.breaker_counts(key.as_deref(), self.now).unwrap_or_default();
+        let slow = if slow > 0 { format!(" slow={slow}") } else { String::new() };
+        let line = format!("{state} total={total} failures={failures} consecutive={consecutive} rejected={rejected}{slow}");
         let label = key.as_ref().map_or_else(String::new, |key| format!("[{key}]"));
         let before = self.breakers.entry(key).or_insert_with(|| "closed total=0 failures=0 consecutive=0 rejected=0".to_owned());
         if *before != line {

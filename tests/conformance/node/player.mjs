@@ -147,8 +147,9 @@ class Player {
     for (const key of keys) {
       const { breaker } = key === undefined ? this.policy : this.policy.using({ key });
       const { state } = breaker;
-      const { total, failures, consecutiveFailures, rejected } = breaker.counts;
-      const line = `${state} total=${total} failures=${failures} consecutive=${consecutiveFailures} rejected=${rejected}`;
+      const { total, failures, slow, consecutiveFailures, rejected } = breaker.counts;
+      const last = slow > 0 ? ` slow=${slow}` : '';
+      const line = `${state} total=${total} failures=${failures} consecutive=${consecutiveFailures} rejected=${rejected}${last}`;
       if (line === (this.#breakers.get(key) ?? FRESH)) continue;
       this.#breakers.set(key, line);
       this.lines.push(`breaker${key === undefined ? '' : `[${key}]`} ${line}`);

@@ -229,6 +229,7 @@ class Transcript:
         line = (
             f"{breaker.state} total={counts.total} failures={counts.failures} "
             f"consecutive={counts.consecutive_failures} rejected={counts.rejected}"
+            f"{f' slow={counts.slow}' if counts.slow else ''}"
         )
         if self._breakers.get(key, _QUIET) != line:
             self.lines.append(f"breaker{'' if key is None else f'[{key}]'} {line}")

@@ -2,7 +2,7 @@
 //! outermost first, the breaker's permit last. So an open circuit uses up no turn and no slot, and no lease runs in a queue.
 
 use super::{Call, Env, Phase};
-use crate::policy::breaker::{Permit, Refusal, State};
+use crate::policy::breaker::{Ask, Permit, Refusal, State};
 use crate::policy::bulkhead::{Answer as SlotAnswer, Bulkhead, Place, Waiters};
 use crate::policy::rate_limit::Answer as TurnAnswer;
 use crate::step::{Event, Output, Outputs, TimerReason, Transition};
@@ -14,7 +14,7 @@ impl Call {
             return self.expire(env, now, out);
         }
         if let Some(cell) = env.cell()
-            && let Some(refusal) = cell.would_refuse(now)
+            && let Some(refusal) = cell.would_refuse(self.ask(), now)
         {
             cell.count_refusal(&refusal);
             return self.refused(env, refusal, out);
@@ -89,17 +89,27 @@ impl Call {
     /// The circuit opened while the call waited for its slot. It may have closed again since; the call was rejected all the same.
     fn turned_away<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         let Some(cell) = env.cell() else { return self.reject(env, "bulkhead.full", None, out) };
-        let refusal =
-            cell.would_refuse(now).unwrap_or(Refusal { code: "circuit.open", state: State::Open, generation: 0, retry_after_ms: Some(0) });
+        let refusal = cell.would_refuse(self.ask(), now).unwrap_or(Refusal {
+            code: "circuit.open",
+            state: State::Open,
+            generation: 0,
+            retry_after_ms: Some(0),
+        });
         cell.count_refusal(&refusal);
         self.refused(env, refusal, out);
+    }
+
+    /// What the next attempt says when it asks the circuit breaker.
+    fn ask(&self) -> Ask {
+        let attempt = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
+        Ask { ordinal: self.begin.ordinal, attempt, watched: true }
     }
 
     fn admit<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, slot: bool, out: &mut Outputs) {
         let permit = match env.cell() {
             None => None,
             Some(cell) => {
-                let (answer, transition) = cell.admit(now);
+                let (answer, transition) = cell.admit(self.ask(), now);
                 Self::announce(env, transition, out);
                 match answer {
                     Ok(permit) => Some(permit),

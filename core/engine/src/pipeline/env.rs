@@ -52,8 +52,10 @@ pub struct DeadLetter {
 pub struct Env<'a, W> {
     /// The policy.
     pub policy: &'a Policy,
-    /// The circuit breaker's words.
+    /// The circuit breaker's fixed words.
     pub breaker: &'a [AtomicU64],
+    /// The words of the circuit breaker's window.
+    pub window: &'a [AtomicU64],
     /// The bulkhead's word.
     pub bulkhead: &'a AtomicU64,
     /// The bulkhead's waiters.
@@ -79,7 +81,7 @@ impl<'a, W> Env<'a, W> {
     #[must_use]
     pub fn cell(&self) -> Option<Cell<'a>> {
         let options = self.policy.breaker.as_ref()?;
-        Some(Cell { options, words: self.breaker, source: self.source })
+        Some(Cell { options, words: self.breaker, window: self.window, source: self.source })
     }
 
     /// What strikes this attempt. Disarmed, it costs one comparison.

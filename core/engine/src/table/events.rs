@@ -32,7 +32,7 @@ pub const EVENTS: &[EventRow] = &[
         "Another attempt follows after this wait; `attempt` is the one that failed.",
     ),
     row("retry.stopped", "warning", &["attempt", "reason", "error_type"], "No further attempt will be made, and why."),
-    row("breaker.opened", "warning", &["generation", "from", "total", "failures", "break_ms"], "The circuit breaker opened."),
+    row("breaker.opened", "warning", &["generation", "from", "total", "failures", "slow", "break_ms"], "The circuit breaker opened."),
     row("breaker.half_opened", "info", &["generation", "from"], "The break is over; trial calls are let through."),
     row("breaker.closed", "info", &["generation", "from"], "The trial calls succeeded, or an override ended."),
     row("breaker.isolated", "warning", &["generation", "from", "reason", "author"], "Somebody holds the circuit breaker open."),

@@ -2,7 +2,8 @@
 //!
 //! One fact, one word, one compare-and-swap. Fields are written high to low.
 
-/// A circuit breaker's words.
+/// A circuit breaker's words, in two slices. The fixed words have one size whatever the options are, and outlive a change of them; the window's
+/// words depend on the options, so that new options may come with a new, empty window. Each window word carries the generation it counts in.
 pub mod breaker {
     /// `state:3 | generation:21 | until_ms:40`: what every admission reads.
     pub const STATE: usize = 0;
@@ -14,19 +15,28 @@ pub mod breaker {
     pub const HISTORY: usize = 1;
     /// `generation:16 | every attempt:24 | first attempts:24`: failures in a row.
     pub const STREAK: usize = 2;
-    /// `total:32 | failures:32`: the window at the moment of the last trip.
+    /// `total:32 | failures:32`: the window at the moment of the last trip; see also [`FROZEN_SLOW`].
     pub const FROZEN: usize = 3;
     /// `generation:16 | count:48`: rejections since the last transition.
     pub const REJECTED: usize = 4;
-    /// `generation:16 | ms:48`: the latest failure's millisecond plus one, so that a success need not sum a window without any.
+    /// `generation:16 | ms:48`: the millisecond plus one of the latest failure or slow call, so that a success need not sum a window without any.
     pub const FAILED_AT: usize = 5;
+    /// Slow calls in the window at the moment of the last trip.
+    pub const FROZEN_SLOW: usize = 6;
     /// Half-open slots, a word each: `generation:16 | code:2 | deadline_ms:46`.
-    pub const LEASES: usize = 6;
+    pub const LEASES: usize = 7;
     /// The most half-open slots one breaker may have.
     pub const MAX_LEASES: usize = 64;
-    /// Buckets of a time window. Each has two words (total, failures) of `generation:8 | epoch:32 | count:24`.
+    /// Fixed words in all.
+    pub const WORDS: usize = LEASES + MAX_LEASES;
+    /// Buckets of a time window. Each has three words (total, failures, slow) of `generation:8 | epoch:32 | count:24`.
     pub const BUCKETS: usize = 10;
-    /// Outcomes in one word of a count window: `generation:16 | outcome:2 x 24`.
+    /// Words of one bucket.
+    pub const BUCKET_WORDS: usize = 3;
+    /// Calls in flight that are watched, a word each at the end of the window's words if the slow rule is on, behind one word of the earliest
+    /// moment at which one may be slow (`generation:16 | due:48`): `generation:16 | code:3 | value:45`.
+    pub const WATCHED: usize = 64;
+    /// Outcomes in one word of a count window: `generation:16 | outcome:2 x 24`, an outcome being `slow:1 | failed:1`.
     pub const OUTCOMES_PER_WORD: usize = 24;
 }
 

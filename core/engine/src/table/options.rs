@@ -122,6 +122,20 @@ pub const OPTIONS: &[OptionRow] = &[
     ),
     row(
         "circuit_breaker",
+        "slow_call_duration",
+        Kind::Duration(1, DAY),
+        "",
+        "A call that takes longer is slow. Gives the slow rule; without it no call is slow.",
+    ),
+    row(
+        "circuit_breaker",
+        "slow_call_ratio",
+        Kind::Ratio(false),
+        "0.5",
+        "Share of slow calls in the window that opens the circuit. Only with `slow_call_duration`.",
+    ),
+    row(
+        "circuit_breaker",
         "break_duration",
         Kind::Duration(1, DAY),
         "5s",

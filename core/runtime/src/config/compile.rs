@@ -108,6 +108,7 @@ fn breaker(options: &Options<'_>, attempt_ms: Option<u64>) -> Breaker {
     let max_break_ms = options.ms("max_break_duration").unwrap_or(break_ms.max(60_000));
     let sampling_ns = options.ms("sampling_duration").unwrap_or(30_000) * MS;
     Breaker {
+        slow: options.ms("slow_call_duration").map(|ms| (ms * MS, options.ratio("slow_call_ratio").unwrap_or(5_000))),
         failure_ratio: (ratio_given || by_default).then(|| options.ratio("failure_ratio").unwrap_or(5_000)),
         minimum_throughput: minimum,
         window: window_size.map_or(Window::Time(sampling_ns.div_ceil(10)), Window::Count),

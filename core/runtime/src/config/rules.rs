@@ -49,6 +49,9 @@ pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> 
     if parts.contains_key("rate_limit") && given.value("rate_limit", "rate").is_none() {
         return Err(ConfigError::new("rate_limit.rate", "must be given, such as \"100/s\""));
     }
+    if given.value("circuit_breaker", "slow_call_ratio").is_some() && given.value("circuit_breaker", "slow_call_duration").is_none() {
+        return Err(ConfigError::new("circuit_breaker.slow_call_ratio", "needs slow_call_duration: without it no call is slow"));
+    }
     check_chaos(&given)
 }
 

@@ -3,8 +3,9 @@
 use crate::sync::Ordering;
 
 use super::lease::Decision;
+use super::watch::Watch;
 use super::word::{History, State, StateWord, update_tagged};
-use super::{Breaker, Cell};
+use super::{Breaker, Cell, Sums};
 use crate::chance::{Purpose, share};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
@@ -18,11 +19,24 @@ const LONGEST_LEASE_MS: u64 = 120_000;
 pub struct Permit {
     pub(super) generation: u32,
     pub(super) kind: PermitKind,
+    /// When it was given, in nanoseconds: a call's duration runs from here.
+    pub(super) started: u64,
+}
+
+/// Who asks for a permit.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ask {
+    /// The number of the call within its policy object, and of the attempt within the call: the place of the ask's draws.
+    pub ordinal: u64,
+    /// The attempt, from 1.
+    pub attempt: u32,
+    /// Whether the call may be seen as slow while it is in flight: guards and streams are not.
+    pub watched: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PermitKind {
-    Closed,
+    Closed { watch: Option<Watch> },
     Trial { slot: u32, deadline_ms: u64 },
     Free,
 }
@@ -54,19 +68,29 @@ impl Breaker {
 impl Cell<'_> {
     /// Whether an admission now would be refused, without any effect.
     #[must_use]
-    pub fn would_refuse(&self, now: u64) -> Option<Refusal> {
+    pub fn would_refuse(&self, _: Ask, now: u64) -> Option<Refusal> {
         let word = self.state_word();
         let now_ms = now / MS;
         let expired = word.until_ms() > 0 && now_ms >= word.until_ms();
         match word.state() {
             State::Open | State::Isolated if !expired => Some(self.refusal(word, now)),
-            State::HalfOpen => match self.decide(self.tally(word.generation(), now_ms), now_ms) {
+            State::HalfOpen => match self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) {
                 Decision::Undecided if !self.has_free_slot(word.generation(), now_ms) => Some(self.refusal(word, now)),
-                Decision::Open(from, _) if now_ms < from + self.next_break_ms(word.generation(), 0, from) => Some(self.refusal(word, now)),
+                Decision::Open(from, _) => {
+                    // A lapse has opened the circuit, and nobody has written it down yet.
+                    let until_ms = from + self.next_break_ms(word.generation(), 0, from);
+                    let open = StateWord::new(State::Open, word.generation(), until_ms);
+                    (now_ms < until_ms).then(|| self.refusal(open, now))
+                }
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    /// When a lease taken or renewed at `now` lapses.
+    pub(super) fn lease_from(&self, now: u64) -> u64 {
+        ceil_ms(now).saturating_add(self.options.lease_ms(History::read(self.word(at::HISTORY)).lapses))
     }
 
     fn has_free_slot(&self, generation: u32, now_ms: u64) -> bool {
@@ -75,17 +99,24 @@ impl Cell<'_> {
     }
 
     /// Asks for a permit.
-    pub fn admit(&self, now: u64) -> Admission {
+    pub fn admit(&self, ask: Ask, now: u64) -> Admission {
         let mut caused = None;
         loop {
             let word = self.state_word();
             let expired = word.until_ms() > 0 && now / MS >= word.until_ms();
             let kind = match word.state() {
-                State::Closed => PermitKind::Closed,
+                State::Closed => {
+                    // A call newly seen as slow is judged before this one is let through.
+                    if let Some(transition) = self.notice(word, now) {
+                        caused = Some(transition);
+                        continue;
+                    }
+                    PermitKind::Closed { watch: self.watch(word.generation(), ask, now) }
+                }
                 State::Disabled if !expired => PermitKind::Free,
                 State::Open | State::Isolated if !expired => return (Err(self.refuse(word, now)), caused),
                 State::Open | State::Isolated => {
-                    caused = self.transit(word, State::HalfOpen, 0, (0, 0), 0).or(caused);
+                    caused = self.transit(word, State::HalfOpen, 0, Sums::default(), 0).or(caused);
                     continue;
                 }
                 State::Disabled => {
@@ -101,17 +132,16 @@ impl Cell<'_> {
                     }
                 },
             };
-            return (Ok(Permit { generation: word.generation(), kind }), caused);
+            return (Ok(Permit { generation: word.generation(), kind, started: now }), caused);
         }
     }
 
     fn admit_trial(&self, word: StateWord, now: u64) -> Trial {
         let now_ms = now / MS;
-        if self.decide(self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
+        if self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
             return Trial::Moved(self.settle_half_open(word, now, 0));
         }
-        let lapses = History::read(self.word(at::HISTORY)).lapses;
-        let deadline_ms = ceil_ms(now) + self.options.lease_ms(lapses);
+        let deadline_ms = self.lease_from(now);
         match self.take_slot(word.generation(), deadline_ms) {
             Some(slot) => Trial::Permit(PermitKind::Trial { slot, deadline_ms }),
             None => Trial::Refused,
@@ -164,33 +194,51 @@ impl Cell<'_> {
         if calm { 0 } else { history.opens }
     }
 
-    pub(super) fn open(&self, word: StateWord, from_ms: u64, server_ms: u64, counts: (u32, u32), lapsed: bool) -> Option<Transition> {
+    pub(super) fn open(&self, word: StateWord, from_ms: u64, server_ms: u64, counts: Sums, lapsed: bool) -> Option<Transition> {
         let opens = self.opens_in_a_row(from_ms);
         let history = History::read(self.word(at::HISTORY));
         let break_ms = self.next_break_ms(word.generation(), server_ms, from_ms);
         let transition = self.transit(word, State::Open, from_ms + break_ms, counts, break_ms)?;
-        self.word(at::FROZEN).store((u64::from(counts.0) << 32) | u64::from(counts.1), Ordering::Relaxed);
+        // Relaxed: told to people, decided upon by nobody.
+        self.word(at::FROZEN).store((u64::from(counts.total) << 32) | u64::from(counts.failures), Ordering::Relaxed);
+        self.word(at::FROZEN_SLOW).store(u64::from(counts.slow), Ordering::Relaxed);
         History { opens: opens + 1, lapses: history.lapses + u32::from(lapsed), closed_at_ms: 0 }.write(self.word(at::HISTORY));
         Some(transition)
     }
 
     pub(super) fn close(&self, word: StateWord, now_ms: u64) -> Option<Transition> {
         let history = History::read(self.word(at::HISTORY));
-        let transition = self.transit(word, State::Closed, 0, (0, 0), 0)?;
+        let transition = self.transit(word, State::Closed, 0, Sums::default(), 0)?;
         // Other expiries than a break's start anew: only a half-open generation remembers how often it opened.
         let opens = if word.state() == State::HalfOpen { history.opens } else { 0 };
         History { opens, lapses: 0, closed_at_ms: now_ms }.write(self.word(at::HISTORY));
         Some(transition)
     }
 
+    /// As [`Self::settle_half_open`] right after a vote: lapses alone had not decided, so a break runs from this vote.
+    pub(super) fn settle_by_vote(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
+        let now_ms = now / MS;
+        let tally = self.tally(word.generation(), now_ms);
+        match self.decide(word.generation(), tally, now_ms) {
+            Decision::Open(..) => {
+                let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
+                self.open(word, now_ms, server_ms, counts, false)
+            }
+            _ => self.settle_half_open(word, now, server_ms),
+        }
+    }
+
     /// Makes the transition that the trials call for, if they do.
     pub(super) fn settle_half_open(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
         let now_ms = now / MS;
         let tally = self.tally(word.generation(), now_ms);
-        match self.decide(tally, now_ms) {
+        match self.decide(word.generation(), tally, now_ms) {
             Decision::Undecided => None,
             Decision::Close => self.close(word, now_ms),
-            Decision::Open(from_ms, lapsed) => self.open(word, from_ms, server_ms, (tally.succeeded + tally.failed, tally.failed), lapsed),
+            Decision::Open(from_ms, lapsed) => {
+                let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
+                self.open(word, from_ms, server_ms, counts, lapsed)
+            }
         }
     }
 }

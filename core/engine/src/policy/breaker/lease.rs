@@ -4,6 +4,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 use super::Cell;
+use super::admit::{Permit, PermitKind};
 use super::word::{State, StateWord, tag};
 use crate::table::layout::breaker as at;
 use crate::time::MS;
@@ -41,8 +42,8 @@ pub(super) struct Tally {
     pub(super) held: u32,
     /// The earliest deadline of a held lease.
     pub(super) earliest_ms: Option<u64>,
-    /// The deadlines of lapsed leases, the latest that was needed to decide.
-    pub(super) lapsed_ms: Option<u64>,
+    /// Leases that lapsed; they are among the failed.
+    pub(super) lapsed: u32,
 }
 
 /// What a half-open generation has come to.
@@ -82,6 +83,34 @@ impl Cell<'_> {
         word.compare_exchange(mine, pack(generation, code, 0), Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
+    /// Holds the slot for another lease from `now`, for each item of a stream. A lease that lapsed or ended stays as it is. Gives the permit
+    /// as it is from now on; the one before no longer ends the slot.
+    #[must_use]
+    pub fn renew(&self, permit: Permit, now: u64) -> Permit {
+        let PermitKind::Trial { slot, deadline_ms } = permit.kind else { return permit };
+        let (Some(word), true) = (self.slots().get(slot as usize), deadline_ms > now / MS) else { return permit };
+        let later_ms = deadline_ms.max(self.lease_from(now));
+        let (mine, renewed) = (pack(permit.generation, HELD, deadline_ms), pack(permit.generation, HELD, later_ms));
+        // SeqCst as for every slot: a tally sees the lease before or after, never a free slot between.
+        match word.compare_exchange(mine, renewed, Ordering::SeqCst, Ordering::SeqCst) {
+            Ok(_) => Permit { kind: PermitKind::Trial { slot, deadline_ms: later_ms }, ..permit },
+            Err(_) => permit,
+        }
+    }
+
+    /// The deadline of the `nth` lease that lapsed, by their deadlines: the one that decided, whenever somebody looks.
+    fn lapse(&self, generation: u32, nth: u32, now_ms: u64) -> Option<u64> {
+        let mut deadlines = [u64::MAX; at::MAX_LEASES];
+        for (place, word) in deadlines.iter_mut().zip(self.slots()) {
+            let lease = unpack(word.load(Ordering::SeqCst), generation);
+            if lease.code == HELD && lease.deadline_ms <= now_ms {
+                *place = lease.deadline_ms;
+            }
+        }
+        deadlines.sort_unstable();
+        deadlines.get((nth as usize).checked_sub(1)?).copied().filter(|deadline| *deadline != u64::MAX)
+    }
+
     pub(super) fn tally(&self, generation: u32, now_ms: u64) -> Tally {
         let mut tally = Tally::default();
         for word in self.slots() {
@@ -91,7 +120,7 @@ impl Cell<'_> {
                 FAILED => tally.failed += 1,
                 HELD if lease.deadline_ms <= now_ms => {
                     tally.failed += 1;
-                    tally.lapsed_ms = tally.lapsed_ms.max(Some(lease.deadline_ms));
+                    tally.lapsed += 1;
                 }
                 HELD => {
                     tally.held += 1;
@@ -103,19 +132,24 @@ impl Cell<'_> {
         tally
     }
 
-    pub(super) fn decide(&self, tally: Tally, now_ms: u64) -> Decision {
+    pub(super) fn decide(&self, generation: u32, tally: Tally, now_ms: u64) -> Decision {
         if tally.succeeded >= self.options.successes_to_close {
             return Decision::Close;
         }
         if tally.failed > self.options.slots - self.options.successes_to_close {
-            return Decision::Open(tally.lapsed_ms.unwrap_or(now_ms), tally.lapsed_ms.is_some());
+            let voted = tally.failed - tally.lapsed;
+            let lapses = (self.options.slots - self.options.successes_to_close + 1).saturating_sub(voted);
+            return match self.lapse(generation, lapses, now_ms) {
+                Some(deadline_ms) => Decision::Open(deadline_ms, true),
+                None => Decision::Open(now_ms, false),
+            };
         }
         Decision::Undecided
     }
 
     /// The state that a half-open word stands for: a lapse may have opened it, and that break may be over too.
     pub(super) fn half_open_state(&self, word: StateWord, now: u64) -> State {
-        match self.decide(self.tally(word.generation(), now / MS), now / MS) {
+        match self.decide(word.generation(), self.tally(word.generation(), now / MS), now / MS) {
             Decision::Open(from_ms, _) if now / MS < from_ms + self.next_break_ms(word.generation(), 0, from_ms) => State::Open,
             Decision::Undecided | Decision::Open(..) => State::HalfOpen,
             Decision::Close => State::Closed,

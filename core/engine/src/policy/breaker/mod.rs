@@ -19,11 +19,12 @@ mod count;
 mod lease;
 mod record;
 mod time_window;
+mod watch;
 mod word;
 
 use crate::sync::{AtomicU64, Ordering};
 
-pub use admit::{Admission, Permit, Refusal};
+pub use admit::{Admission, Ask, Permit, Refusal};
 pub use record::Vote;
 pub use word::State;
 
@@ -40,6 +41,8 @@ pub struct Breaker {
     pub failure_ratio: Option<u32>,
     /// Outcomes before the ratio is judged.
     pub minimum_throughput: u32,
+    /// The slow rule, if it is in force: nanoseconds beyond which a call is slow, and the share of slow calls that opens.
+    pub slow: Option<(u64, u32)>,
     /// What the rules look at.
     pub window: Window,
     /// The explicit count rule: so many failures in a row, every attempt counted.
@@ -80,10 +83,23 @@ pub struct Counts {
     pub total: u32,
     /// Failures in the window.
     pub failures: u32,
+    /// Slow calls in the window; a slow failure is among both.
+    pub slow: u32,
     /// Failures in a row.
     pub consecutive_failures: u32,
     /// Rejections since the last transition.
     pub rejected: u64,
+}
+
+/// What a window holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Outcomes.
+    pub total: u32,
+    /// Failures.
+    pub failures: u32,
+    /// Slow calls; a slow failure is among both.
+    pub slow: u32,
 }
 
 /// One breaker: options, its words, and where its jitter is drawn from.
@@ -91,35 +107,36 @@ pub struct Counts {
 pub struct Cell<'a> {
     /// The options.
     pub options: &'a Breaker,
-    /// The words, at least [`Breaker::words`] of them.
+    /// The fixed words, at least [`Breaker::words`] of them.
     pub words: &'a [AtomicU64],
+    /// The window's words, at least [`Breaker::window_words`] of them.
+    pub window: &'a [AtomicU64],
     /// The draws.
     pub source: Source,
 }
 
 impl Breaker {
-    /// How many words a breaker with these options needs.
+    /// How many fixed words a breaker needs: the same for all options.
     #[must_use]
-    pub fn words(&self) -> usize {
-        self.window_at()
-            + match self.window {
-                Window::Time(_) => 2 * at::BUCKETS,
-                Window::Count(size) => 2 * (2 + (size as usize).div_ceil(at::OUTCOMES_PER_WORD)),
-            }
+    pub const fn words(&self) -> usize {
+        at::WORDS
     }
 
-    fn window_at(&self) -> usize {
-        at::LEASES + self.slots as usize
+    /// How many words the window of a breaker with these options needs.
+    #[must_use]
+    pub fn window_words(&self) -> usize {
+        let watched = if self.slow.is_some() { 1 + at::WATCHED } else { 0 };
+        watched
+            + match self.window {
+                Window::Time(_) => at::BUCKET_WORDS * at::BUCKETS,
+                Window::Count(size) => count::words(size),
+            }
     }
 }
 
 impl<'a> Cell<'a> {
     fn word(&self, at: usize) -> &'a AtomicU64 {
         &self.words[at]
-    }
-
-    fn window(&self) -> &'a [AtomicU64] {
-        &self.words[self.options.window_at()..]
     }
 
     /// SeqCst on the state word: recorders read it after they wrote the window, and transitions write it before anybody counts in the
@@ -145,10 +162,11 @@ impl<'a> Cell<'a> {
     #[must_use]
     pub fn counts(&self, now: u64) -> Counts {
         let generation = self.state_word().generation();
-        let (total, failures) = self.window_counts(generation, now);
+        let Sums { total, failures, slow } = self.window_counts(generation, now);
         Counts {
             total,
             failures,
+            slow,
             consecutive_failures: word::Streak::read(self.word(at::STREAK), generation).every,
             rejected: word::tagged(self.word(at::REJECTED).load(Ordering::Relaxed), generation),
         }
@@ -156,23 +174,32 @@ impl<'a> Cell<'a> {
 
     /// The window's totals at the moment of the last trip.
     #[must_use]
-    pub fn frozen(&self) -> (u32, u32) {
+    pub fn frozen(&self) -> Sums {
         let word = self.word(at::FROZEN).load(Ordering::Relaxed);
-        ((word >> 32) as u32, word as u32)
+        let slow = self.word(at::FROZEN_SLOW).load(Ordering::Relaxed) as u32;
+        Sums { total: (word >> 32) as u32, failures: word as u32, slow }
     }
 
-    fn window_counts(&self, generation: u32, now: u64) -> (u32, u32) {
+    fn window_counts(&self, generation: u32, now: u64) -> Sums {
         match self.options.window {
-            Window::Time(width) => time_window::sum(self.window(), width, generation, now),
-            Window::Count(size) => count::sum(self.window(), size, generation),
+            Window::Time(width) => time_window::sum(self.window, width, generation, now),
+            Window::Count(size) => count::sum(self.window, size, generation),
         }
     }
 
     /// Moves from `seen` to `to`; `None` if somebody else moved first.
-    fn transit(&self, seen: StateWord, to: State, until_ms: u64, counts: (u32, u32), break_ms: u64) -> Option<Transition> {
+    fn transit(&self, seen: StateWord, to: State, until_ms: u64, counts: Sums, break_ms: u64) -> Option<Transition> {
         let next = StateWord::new(to, seen.generation().wrapping_add(1), until_ms);
         self.word(at::STATE).compare_exchange(seen.0, next.0, Ordering::SeqCst, Ordering::SeqCst).ok()?;
-        Some(Transition { from: seen.state(), to, generation: next.generation(), total: counts.0, failures: counts.1, break_ms })
+        Some(Transition {
+            from: seen.state(),
+            to,
+            generation: next.generation(),
+            total: counts.total,
+            failures: counts.failures,
+            slow: counts.slow,
+            break_ms,
+        })
     }
 
     /// Holds the circuit open (`Isolated`) or lets everything through (`Disabled`), until `until_ms` or, at 0, until reset.
@@ -189,7 +216,7 @@ impl<'a> Cell<'a> {
 
     fn force(&self, state: State, until_ms: u64) -> Transition {
         loop {
-            if let Some(transition) = self.transit(self.state_word(), state, until_ms, (0, 0), 0) {
+            if let Some(transition) = self.transit(self.state_word(), state, until_ms, Sums::default(), 0) {
                 return transition;
             }
         }

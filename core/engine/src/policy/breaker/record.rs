@@ -3,8 +3,9 @@
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
+use super::watch::{Ended, Watch};
 use super::word::{State, StateWord, Streak, tagged, update_tagged};
-use super::{Cell, Window, count, time_window};
+use super::{Cell, Sums, Window, count, time_window};
 use crate::outcome::Verdict;
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
@@ -26,7 +27,7 @@ impl Cell<'_> {
     pub fn record(&self, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
         match permit.kind {
             PermitKind::Free => None,
-            PermitKind::Closed => self.record_closed(permit.generation, vote, now),
+            PermitKind::Closed { watch } => self.record_closed(permit, watch, vote, now),
             PermitKind::Trial { slot, deadline_ms } => {
                 let succeeded = match vote.verdict {
                     Verdict::Success => Some(true),
@@ -46,9 +47,9 @@ impl Cell<'_> {
         }
         Streak::end(self.word(at::STREAK), generation);
         match self.options.window {
-            Window::Time(width) => time_window::record(self.window(), width, generation, now, u64::from(successes), 0),
+            Window::Time(width) => time_window::record(self.window, width, generation, now, Sums { total: successes, ..Sums::default() }),
             Window::Count(size) => (0..successes.min(size)).for_each(|_| {
-                count::record(self.window(), size, generation, false);
+                count::record(self.window, size, generation, count::Entry::default());
             }),
         }
     }
@@ -65,21 +66,56 @@ impl Cell<'_> {
         if word.generation() != generation || word.state() != State::HalfOpen {
             return None;
         }
+        // Lapses come first: what they decided, they decided before this vote.
+        let lapsed = self.settle_half_open(word, now, 0);
         // A lease whose deadline has passed has voted already, noticed or not.
-        if lease.1 > now / MS {
-            self.end_slot(generation, lease.0, lease.1, succeeded);
+        if lapsed.is_some() || lease.1 <= now / MS || !self.end_slot(generation, lease.0, lease.1, succeeded) {
+            return lapsed;
         }
-        self.settle_half_open(word, now, server_ms)
+        self.settle_by_vote(word, now, server_ms)
     }
 
-    fn record_closed(&self, generation: u32, vote: Vote, now: u64) -> Option<Transition> {
+    fn record_closed(&self, permit: Permit, watch: Option<Watch>, vote: Vote, now: u64) -> Option<Transition> {
+        let generation = permit.generation;
         let word = self.state_word();
-        if word.generation() != generation || word.state() != State::Closed || vote.verdict == Verdict::Ignored {
+        if word.generation() != generation || word.state() != State::Closed {
             return None;
         }
         let failed = vote.verdict == Verdict::Failure;
-        let streak = if failed {
+        let seen = watch.map_or(Ended::Unseen, |watch| self.unwatch(generation, watch, failed));
+        // Calls that became slow before now come first; if they open the circuit, this result belongs to a generation that is over.
+        if let Some(transition) = self.notice(word, now) {
+            return Some(transition);
+        }
+        match seen {
+            _ if vote.verdict == Verdict::Ignored => None,
+            Ended::Seen(place) => self.record_seen(word, place, vote, now),
+            Ended::Unseen => self.record_unseen(word, permit, vote, now),
+        }
+    }
+
+    /// The end of a call that entered the window while it ran: it is not counted again.
+    fn record_seen(&self, word: StateWord, place: Option<u64>, vote: Vote, now: u64) -> Option<Transition> {
+        if vote.verdict == Verdict::Success {
+            Streak::end(self.word(at::STREAK), word.generation());
+            return None;
+        }
+        if let Some(place) = place {
+            self.mark_failed(word.generation(), place, now);
+        }
+        update_tagged(self.word(at::FAILED_AT), word.generation(), |ms| ms.max(now / MS + 1));
+        let streak = Streak::lengthen(self.word(at::STREAK), word.generation(), vote.is_first);
+        self.judge(word, streak, vote.server_ms, now)
+    }
+
+    fn record_unseen(&self, word: StateWord, permit: Permit, vote: Vote, now: u64) -> Option<Transition> {
+        let generation = permit.generation;
+        let failed = vote.verdict == Verdict::Failure;
+        let slow = self.options.slow.is_some_and(|(limit, _)| now.saturating_sub(permit.started) > limit);
+        if failed || slow {
             update_tagged(self.word(at::FAILED_AT), generation, |ms| ms.max(now / MS + 1));
+        }
+        let streak = if failed {
             Streak::lengthen(self.word(at::STREAK), generation, vote.is_first)
         } else {
             Streak::end(self.word(at::STREAK), generation);
@@ -87,26 +123,32 @@ impl Cell<'_> {
         };
         match self.options.window {
             Window::Time(width) => {
-                time_window::record(self.window(), width, generation, now, u64::from(!failed), u64::from(failed));
+                time_window::record(
+                    self.window,
+                    width,
+                    generation,
+                    now,
+                    Sums { total: 1, failures: u32::from(failed), slow: u32::from(slow) },
+                );
             }
             Window::Count(size) => {
-                count::record(self.window(), size, generation, failed);
+                count::record(self.window, size, generation, count::Entry { failed, slow });
             }
         }
         self.judge(word, streak, vote.server_ms, now)
     }
 
     /// Applies the rules after a counted outcome. A success is judged too: it may be the one that reaches minimum throughput.
-    fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
-        if self.is_free_of_failures(word.generation(), now) {
+    pub(super) fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
+        if self.is_free_of_trouble(word.generation(), now) {
             return None;
         }
         let counts = self.window_counts(word.generation(), now);
         self.holds(counts, streak).then(|| self.open(word, now / MS, server_ms, counts, false)).flatten()
     }
 
-    /// Whether the window surely holds no failure, without summing it. The word holds the latest failure's millisecond plus one.
-    fn is_free_of_failures(&self, generation: u32, now: u64) -> bool {
+    /// Whether the window surely holds neither failure nor slow call, without summing it. The word holds the latest one's millisecond plus one.
+    fn is_free_of_trouble(&self, generation: u32, now: u64) -> bool {
         let last = tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation);
         match self.options.window {
             Window::Count(_) => last == 0,
@@ -114,13 +156,15 @@ impl Cell<'_> {
         }
     }
 
-    fn holds(&self, (total, failures): (u32, u32), streak: Streak) -> bool {
+    fn holds(&self, Sums { total, failures, slow }: Sums, streak: Streak) -> bool {
         let options = self.options;
-        let ratio = options.failure_ratio.is_some_and(|ratio| {
-            failures > 0 && total >= options.minimum_throughput && u64::from(failures) * 10_000 >= u64::from(ratio) * u64::from(total)
-        });
+        let share = |part: u32, ratio: u32| {
+            part > 0 && total >= options.minimum_throughput && u64::from(part) * 10_000 >= u64::from(ratio) * u64::from(total)
+        };
+        let ratio = options.failure_ratio.is_some_and(|ratio| share(failures, ratio));
+        let slow = options.slow.is_some_and(|(_, ratio)| share(slow, ratio));
         let consecutive = options.consecutive.is_some_and(|limit| streak.every >= limit);
         let quiet = options.quiet_streak.is_some_and(|limit| streak.first >= limit && total < options.minimum_throughput);
-        ratio || consecutive || quiet
+        ratio || slow || consecutive || quiet
     }
 }

@@ -3,7 +3,8 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-use crate::table::layout::breaker::BUCKETS;
+use super::Sums;
+use crate::table::layout::breaker::{BUCKET_WORDS, BUCKETS};
 
 const COUNT: u64 = (1 << 24) - 1;
 
@@ -20,26 +21,38 @@ fn bump(word: &AtomicU64, life: u64, by: u64) {
     });
 }
 
-/// Counts `successes` and `failures` at `now`.
-pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, successes: u64, failures: u64) {
+/// Counts `outcomes` at `now`. The total comes last: whoever judges after it sees what the same outcome counted elsewhere.
+pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, outcomes: Sums) {
     let epoch = now / width;
-    let at = 2 * (epoch % BUCKETS as u64) as usize;
-    if failures > 0 {
-        bump(&words[at + 1], life(generation, epoch), failures);
+    let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
+    for (lane, by) in [(1, outcomes.failures), (2, outcomes.slow), (0, outcomes.total)] {
+        if by > 0 {
+            bump(&words[at + lane], life(generation, epoch), u64::from(by));
+        }
     }
-    bump(&words[at], life(generation, epoch), successes + failures);
 }
 
-/// Outcomes and failures of the last ten buckets.
-pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> (u32, u32) {
+/// Counts a failure in the bucket of `epoch`, whose outcome was counted before, if that is still in the window.
+pub(super) fn mark_failed(words: &[AtomicU64], width: u64, generation: u32, now: u64, epoch: u64) {
+    if (now / width).saturating_sub(epoch) < BUCKETS as u64 {
+        bump(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize + 1], life(generation, epoch), 1);
+    }
+}
+
+/// What the last ten buckets hold.
+pub(super) fn sum(words: &[AtomicU64], width: u64, generation: u32, now: u64) -> Sums {
     let newest = now / width;
     let oldest = newest.saturating_sub(BUCKETS as u64 - 1);
     let count = |at: usize, epoch: u64| {
         let word = words[at].load(Ordering::SeqCst);
         if word & !COUNT == life(generation, epoch) { (word & COUNT) as u32 } else { 0 }
     };
-    (oldest..=newest).fold((0, 0), |(total, failures), epoch| {
-        let at = 2 * (epoch % BUCKETS as u64) as usize;
-        (total + count(at, epoch), failures + count(at + 1, epoch))
+    (oldest..=newest).fold(Sums::default(), |sums, epoch| {
+        let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
+        Sums {
+            total: sums.total + count(at, epoch),
+            failures: sums.failures + count(at + 1, epoch),
+            slow: sums.slow + count(at + 2, epoch),
+        }
     })
 }
