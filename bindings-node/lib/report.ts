@@ -75,6 +75,7 @@ function readRefusal(report: string): Refusal | undefined {
 const MESSAGES: Partial<Record<ErrorCode, string>> = {
   'circuit.open': 'the circuit is open',
   'circuit.isolated': 'the circuit is held open',
+  'circuit.throttled': 'the circuit turned its share of calls away',
   'bulkhead.full': 'every slot is in use',
   'rate.limited': 'the rate limit is reached',
   'timeout.attempt': 'the attempt took too long',

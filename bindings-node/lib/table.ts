@@ -17,6 +17,7 @@ export const ERROR_CODES = [
   'store.schema',
   'store.busy',
   'store.full',
+  'circuit.throttled',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -110,6 +111,8 @@ export const ERROR_CLASSES: Readonly<Record<ErrorCode, readonly [string, number]
   'store.busy': ['StoreError', 0],
   /** The disk or the store's own limit is full. */
   'store.full': ['StoreError', 0],
+  /** The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close. */
+  'circuit.throttled': ['CircuitOpenError', 503],
 };
 
 /** Each event's severity and its own fields. */
@@ -225,6 +228,8 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     half_open_max_calls: '3',
     half_open_successes: '2',
     half_open_lease: 'timeout.attempt, else 10s',
+    throttle: 'false',
+    ramp: '',
     on: '',
     ignore: '',
     on_result: '',
@@ -346,6 +351,10 @@ export interface CircuitBreakerData {
   halfOpenSuccesses?: number;
   /** How long a trial may hold its slot before it counts as failed. Default: timeout.attempt, else 10s. */
   halfOpenLease?: DurationLike;
+  /** Reject a share of calls that grows with the failures, instead of opening by the rules. Default: false. */
+  throttle?: boolean;
+  /** After a close, how long the share of calls let through grows from a tenth to all. */
+  ramp?: DurationLike;
 }
 
 /** What is data among the options of `chaos`. */

@@ -28,6 +28,7 @@ VALUE, ERROR, FALLBACK_VALUE, CANCELLED = range(4)
 _MESSAGES = {
     "circuit.open": "the circuit is open",
     "circuit.isolated": "the circuit is held open by hand",
+    "circuit.throttled": "the circuit turned its share of calls away",
     "bulkhead.full": "every slot of the bulkhead is in use",
     "rate.limited": "the rate limit is reached",
     "timeout.attempt": "the attempt took too long",

@@ -19,6 +19,7 @@ ErrorCode = Literal[
     "store.schema",
     "store.busy",
     "store.full",
+    "circuit.throttled",
 ]
 
 # Every error code; a code crosses the boundary as its index here.
@@ -38,6 +39,7 @@ ERROR_CODES: Final[tuple[ErrorCode, ...]] = (
     "store.schema",
     "store.busy",
     "store.full",
+    "circuit.throttled",
 )
 
 Reason = Literal[
@@ -156,6 +158,7 @@ ERROR_CLASSES: Final[dict[ErrorCode, tuple[str, int]]] = {
     "store.schema": ("StoreError", 0),  # The store was written by a version whose schema this one does not know.
     "store.busy": ("StoreError", 0),  # Other processes held the store for longer than the write may take.
     "store.full": ("StoreError", 0),  # The disk or the store's own limit is full.
+    "circuit.throttled": ("CircuitOpenError", 503),  # The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.
 }
 
 # Each event's severity and its own fields.
@@ -248,6 +251,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "half_open_max_calls": "3",  # Trial calls let through when a break is over.
         "half_open_successes": "2",  # Successful trials that close the circuit.
         "half_open_lease": "timeout.attempt, else 10s",  # How long a trial may hold its slot before it counts as failed.
+        "throttle": "false",  # Reject a share of calls that grows with the failures, instead of opening by the rules.
+        "ramp": "",  # After a close, how long the share of calls let through grows from a tenth to all.
         "on": "",  # Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.
         "ignore": "",  # Subtracts from what counts as a failure: a class, a code, a predicate, or several of these.
         "on_result": "",  # A predicate on results: a rejected one counts as a failure.

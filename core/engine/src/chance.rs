@@ -17,6 +17,10 @@ pub enum Purpose {
     Latency = 4,
     /// Which of several weighted faults is injected.
     Fault = 5,
+    /// Whether a throttling circuit breaker turns an attempt away.
+    Throttle = 6,
+    /// Whether a circuit breaker that closed a moment ago turns an attempt away.
+    Ramp = 7,
 }
 
 /// A seed and a name: where the draws of one policy object come from.

@@ -20,6 +20,8 @@ fn breaker(window: Window) -> Breaker {
         slow: None,
         window,
         consecutive: None,
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,
@@ -195,4 +197,28 @@ fn a_budget_never_pays_twice() {
     });
     let paid = paid.into_inner().expect("no panic inside").len();
     assert!(paid <= 50, "{paid} of 50");
+}
+
+/// Calls that become slow in flight while others notice them and they themselves fail: each is in the window exactly once, as slow and failed.
+#[test]
+fn a_call_noticed_in_flight_is_counted_once_whoever_comes_first() {
+    for window in [Window::Count(1_000), Window::Time(3_000 * MS)] {
+        for _ in 0..200 {
+            let options = Breaker { slow: Some((100 * MS, 10_000)), ..breaker(window) };
+            let words = words(options.words() + options.window_words());
+            let cell =
+                Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+            let ask = |ordinal| Ask { ordinal, attempt: 1, watched: true };
+            let permits: Vec<_> = (0..32).map(|ordinal| cell.admit(ask(ordinal), 0).0.expect("closed")).collect();
+            thread::scope(|scope| {
+                for half in permits.chunks(8) {
+                    scope.spawn(move || {
+                        half.iter().for_each(|permit| assert!(cell.record(*permit, vote(Verdict::Failure), 200 * MS).is_none()))
+                    });
+                }
+            });
+            let counts = cell.counts(200 * MS);
+            assert_eq!((counts.total, counts.failures, counts.slow, counts.consecutive_failures), (32, 32, 32, 32), "{window:?}");
+        }
+    }
 }

@@ -14,6 +14,8 @@ fn options() -> Breaker {
         slow: Some((100 * MS, 5_000)),
         window: Window::Count(10),
         consecutive: Some(1),
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,

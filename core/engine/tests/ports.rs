@@ -15,6 +15,8 @@ fn options() -> Breaker {
         slow: None,
         window: Window::Count(100),
         consecutive: Some(5),
+        throttle: false,
+        ramp_ms: None,
         quiet_streak: None,
         break_ms: 1_000,
         max_break_ms: 60_000,

@@ -21,6 +21,12 @@ fn every_error_names_its_place() {
         (json!({"timeout": {"attempt": "5"}}), "pay.timeout.attempt", "unit"),
         (json!({"circuit_breaker": {"failure_ratio": 0.00001}}), "pay.circuit_breaker.failure_ratio", "rounds to 0"),
         (json!({"circuit_breaker": {"failure_ratio": 1.5}}), "pay.circuit_breaker.failure_ratio", "between 0 and 1"),
+        (json!({"circuit_breaker": {"slow_call_ratio": 0.3}}), "pay.circuit_breaker.slow_call_ratio", "needs slow_call_duration"),
+        (
+            json!({"circuit_breaker": {"slow_call_duration": "1s", "slow_call_ratio": 0.00001}}),
+            "pay.circuit_breaker.slow_call_ratio",
+            "rounds to 0",
+        ),
         (json!({"circuit_breaker": {"window_size": 10, "sampling_duration": "10s"}}), "pay.circuit_breaker", "exclude each other"),
         (
             json!({"circuit_breaker": {"window_size": 10, "minimum_throughput": 20}}),

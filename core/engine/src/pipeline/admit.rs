@@ -16,7 +16,7 @@ impl Call {
         if let Some(cell) = env.cell()
             && let Some(refusal) = cell.would_refuse(self.ask(), now)
         {
-            cell.count_refusal(&refusal);
+            cell.count_refusal(&refusal, now);
             return self.refused(env, refusal, out);
         }
         if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
@@ -95,7 +95,7 @@ impl Call {
             generation: 0,
             retry_after_ms: Some(0),
         });
-        cell.count_refusal(&refusal);
+        cell.count_refusal(&refusal, now);
         self.refused(env, refusal, out);
     }
 

@@ -39,6 +39,12 @@ pub const ERRORS: &[ErrorRow] = &[
     row("store.schema", "StoreError", 0, "The store was written by a version whose schema this one does not know."),
     row("store.busy", "StoreError", 0, "Other processes held the store for longer than the write may take."),
     row("store.full", "StoreError", 0, "The disk or the store's own limit is full."),
+    row(
+        "circuit.throttled",
+        "CircuitOpenError",
+        503,
+        "The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.",
+    ),
 ];
 
 /// Why a retry stopped: the `reason` of `failure(error)`. Crosses the boundary as text.

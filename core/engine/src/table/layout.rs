@@ -36,6 +36,10 @@ pub mod breaker {
     /// Calls in flight that are watched, a word each at the end of the window's words if the slow rule is on, behind one word of the earliest
     /// moment at which one may be slow (`generation:16 | due:48`): `generation:16 | code:3 | value:45`.
     pub const WATCHED: usize = 64;
+    /// Buckets of `throttle`, over two minutes. Each has two words (requests, accepts) like those of a time window.
+    pub const THROTTLE_BUCKETS: usize = 24;
+    /// Words of `throttle`, behind the outcomes, if it is on.
+    pub const THROTTLE_WORDS: usize = 2 * THROTTLE_BUCKETS;
     /// Outcomes in one word of a count window: `generation:16 | outcome:2 x 24`, an outcome being `slow:1 | failed:1`.
     pub const OUTCOMES_PER_WORD: usize = 24;
 }

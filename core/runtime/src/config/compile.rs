@@ -109,6 +109,8 @@ fn breaker(options: &Options<'_>, attempt_ms: Option<u64>) -> Breaker {
     let sampling_ns = options.ms("sampling_duration").unwrap_or(30_000) * MS;
     Breaker {
         slow: options.ms("slow_call_duration").map(|ms| (ms * MS, options.ratio("slow_call_ratio").unwrap_or(5_000))),
+        throttle: options.has("throttle"),
+        ramp_ms: options.ms("ramp"),
         failure_ratio: (ratio_given || by_default).then(|| options.ratio("failure_ratio").unwrap_or(5_000)),
         minimum_throughput: minimum,
         window: window_size.map_or(Window::Time(sampling_ns.div_ceil(10)), Window::Count),

@@ -68,11 +68,12 @@ impl Breaker {
 impl Cell<'_> {
     /// Whether an admission now would be refused, without any effect.
     #[must_use]
-    pub fn would_refuse(&self, _: Ask, now: u64) -> Option<Refusal> {
+    pub fn would_refuse(&self, ask: Ask, now: u64) -> Option<Refusal> {
         let word = self.state_word();
         let now_ms = now / MS;
         let expired = word.until_ms() > 0 && now_ms >= word.until_ms();
         match word.state() {
+            State::Closed => self.sheds(word, ask, now),
             State::Open | State::Isolated if !expired => Some(self.refusal(word, now)),
             State::HalfOpen => match self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) {
                 Decision::Undecided if !self.has_free_slot(word.generation(), now_ms) => Some(self.refusal(word, now)),
@@ -111,6 +112,11 @@ impl Cell<'_> {
                         caused = Some(transition);
                         continue;
                     }
+                    if let Some(refusal) = self.sheds(word, ask, now) {
+                        self.count_refusal(&refusal, now);
+                        return (Err(refusal), caused);
+                    }
+                    self.count_request(word.generation(), now);
                     PermitKind::Closed { watch: self.watch(word.generation(), ask, now) }
                 }
                 State::Disabled if !expired => PermitKind::Free,
@@ -154,7 +160,10 @@ impl Cell<'_> {
     }
 
     /// Counts a rejection that was made without asking for a permit.
-    pub fn count_refusal(&self, refusal: &Refusal) {
+    pub fn count_refusal(&self, refusal: &Refusal, now: u64) {
+        if refusal.state == State::Closed {
+            self.count_request(refusal.generation, now);
+        }
         update_tagged(self.word(at::REJECTED), refusal.generation, |count| count + 1);
     }
 

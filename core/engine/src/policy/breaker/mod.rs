@@ -18,6 +18,7 @@ mod admit;
 mod count;
 mod lease;
 mod record;
+mod shed;
 mod time_window;
 mod watch;
 mod word;
@@ -43,6 +44,10 @@ pub struct Breaker {
     pub minimum_throughput: u32,
     /// The slow rule, if it is in force: nanoseconds beyond which a call is slow, and the share of slow calls that opens.
     pub slow: Option<(u64, u32)>,
+    /// Whether a share of calls is rejected in place of opening by the rules.
+    pub throttle: bool,
+    /// Milliseconds after a close over which the share of calls let through grows from a tenth to all.
+    pub ramp_ms: Option<u64>,
     /// What the rules look at.
     pub window: Window,
     /// The explicit count rule: so many failures in a row, every attempt counted.
@@ -122,15 +127,19 @@ impl Breaker {
         at::WORDS
     }
 
-    /// How many words the window of a breaker with these options needs.
+    /// How many words the window of a breaker with these options needs: the outcomes, then `throttle`, then the calls watched in flight.
     #[must_use]
     pub fn window_words(&self) -> usize {
+        let throttle = if self.throttle { at::THROTTLE_WORDS } else { 0 };
         let watched = if self.slow.is_some() { 1 + at::WATCHED } else { 0 };
-        watched
-            + match self.window {
-                Window::Time(_) => at::BUCKET_WORDS * at::BUCKETS,
-                Window::Count(size) => count::words(size),
-            }
+        self.outcome_words() + throttle + watched
+    }
+
+    fn outcome_words(&self) -> usize {
+        match self.window {
+            Window::Time(_) => at::BUCKET_WORDS * at::BUCKETS,
+            Window::Count(size) => count::words(size),
+        }
     }
 }
 

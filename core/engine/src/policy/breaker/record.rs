@@ -82,6 +82,9 @@ impl Cell<'_> {
             return None;
         }
         let failed = vote.verdict == Verdict::Failure;
+        if !failed {
+            self.count_accept(generation, now);
+        }
         let seen = watch.map_or(Ended::Unseen, |watch| self.unwatch(generation, watch, failed));
         // Calls that became slow before now come first; if they open the circuit, this result belongs to a generation that is over.
         if let Some(transition) = self.notice(word, now) {
@@ -140,7 +143,7 @@ impl Cell<'_> {
 
     /// Applies the rules after a counted outcome. A success is judged too: it may be the one that reaches minimum throughput.
     pub(super) fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
-        if self.is_free_of_trouble(word.generation(), now) {
+        if self.options.throttle || self.is_free_of_trouble(word.generation(), now) {
             return None;
         }
         let counts = self.window_counts(word.generation(), now);

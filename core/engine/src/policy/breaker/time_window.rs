@@ -13,12 +13,27 @@ fn life(generation: u32, epoch: u64) -> u64 {
     (u64::from(generation & 0xFF) << 56) | ((epoch & 0xFFFF_FFFF) << 24)
 }
 
-fn bump(word: &AtomicU64, life: u64, by: u64) {
+fn add(word: &AtomicU64, life: u64, by: u64) {
     // SeqCst pairs with the state word: see `Cell::state_word`.
     let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         let count = if word & !COUNT == life { word & COUNT } else { 0 };
         Some(life | count.saturating_add(by).min(COUNT))
     });
+}
+
+/// Counts one in a lane of buckets of another `shape`: width in nanoseconds, buckets, lanes.
+pub(super) fn bump(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, usize), lane: usize, generation: u32, now: u64) {
+    let epoch = now / width;
+    add(&words[lanes * (epoch % buckets as u64) as usize + lane], life(generation, epoch), 1);
+}
+
+/// What the buckets of another `shape` hold in one lane.
+pub(super) fn lane(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, usize), lane: usize, generation: u32, now: u64) -> u32 {
+    let newest = now / width;
+    (newest.saturating_sub(buckets as u64 - 1)..=newest).fold(0u32, |sum, epoch| {
+        let word = words[lanes * (epoch % buckets as u64) as usize + lane].load(Ordering::SeqCst);
+        sum.saturating_add(if word & !COUNT == life(generation, epoch) { (word & COUNT) as u32 } else { 0 })
+    })
 }
 
 /// Counts `outcomes` at `now`. The total comes last: whoever judges after it sees what the same outcome counted elsewhere.
@@ -27,7 +42,7 @@ pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64,
     let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
     for (lane, by) in [(1, outcomes.failures), (2, outcomes.slow), (0, outcomes.total)] {
         if by > 0 {
-            bump(&words[at + lane], life(generation, epoch), u64::from(by));
+            add(&words[at + lane], life(generation, epoch), u64::from(by));
         }
     }
 }
@@ -35,7 +50,7 @@ pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64,
 /// Counts a failure in the bucket of `epoch`, whose outcome was counted before, if that is still in the window.
 pub(super) fn mark_failed(words: &[AtomicU64], width: u64, generation: u32, now: u64, epoch: u64) {
     if (now / width).saturating_sub(epoch) < BUCKETS as u64 {
-        bump(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize + 1], life(generation, epoch), 1);
+        add(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize + 1], life(generation, epoch), 1);
     }
 }
 
