@@ -44,8 +44,8 @@ fn next_generation(generation: u32) -> u32 {
 #[derive(Default)]
 struct Slot {
     generation: u64,
-    /// What the words are laid out for: the window, and how many there are with those of what else the options watch.
-    layout: Option<(Window, usize)>,
+    /// What the words are laid out for: the window, whether calls in flight are watched, and whether the breaker throttles.
+    layout: Option<(Window, bool, bool)>,
     words: Option<Arc<[AtomicU64]>>,
 }
 
@@ -123,7 +123,7 @@ impl KeyState {
     /// The words of the window for the options of this generation; an empty window if they ask for another one than those before. `None`
     /// if newer options have come since.
     pub(crate) fn window(&self, breaker: Option<&Breaker>, generation: u64) -> Option<Arc<[AtomicU64]>> {
-        let layout = breaker.map(|breaker| (breaker.window, breaker.window_words()));
+        let layout = breaker.map(|breaker| (breaker.window, breaker.slow.is_some(), breaker.throttle));
         let mut slot = self.window.lock();
         if slot.generation > generation {
             return None;

@@ -177,3 +177,49 @@ fn nothing_stands_for_all_keys() {
     assert_eq!((&shown(None)["ratios"], &shown(None)["limits"]["in_flight"]), (&Value::Null, &Value::Null));
     assert_eq!(shown(Some("a"))["ratios"]["state"], "closed");
 }
+
+/// Calls begin under some options and end under others, in every state of the breaker.
+#[test]
+fn no_load_makes_a_call_under_way_panic() {
+    let _turn = alone();
+    let breakers = [
+        json!({"window_size": 3, "failure_ratio": 0.5, "minimum_throughput": 1}),
+        json!({"window_size": 100, "failure_ratio": 0.5, "minimum_throughput": 1, "slow_call_duration": "300ms"}),
+        json!({"failure_ratio": 0.3, "minimum_throughput": 2, "throttle": true}),
+        json!({"consecutive_failures": 1, "half_open_max_calls": 64, "slow_call_duration": "1s", "throttle": true}),
+        json!({"consecutive_failures": 2, "half_open_max_calls": 1, "sampling_duration": "1s", "ramp": "2s"}),
+    ];
+    // What one file says and the next does not falls back to the code, which says nothing.
+    let pay =
+        policy("pay", &json!({"circuit_breaker": {}, "bulkhead": {"max_concurrent": 4, "max_queue": 4}, "rate_limit": {"rate": "100/s"}}));
+    let mut random = 0x2545_F491_4F6C_DD1Du64;
+    let mut next = move |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        usize::try_from(random % below as u64).unwrap_or(0)
+    };
+    let (mut now, mut running, mut finished) = (0u64, Vec::new(), 0usize);
+    for round in 0..4_000 {
+        now += next(400) as u64 * 1_000_000;
+        if next(20) == 0 {
+            let slots = json!({"max_concurrent": 1 + next(6)});
+            let parts =
+                json!({"circuit_breaker": breakers[next(breakers.len())], "bulkhead": slots, "rate_limit": {"burst": 1 + next(50)}});
+            load(&write(&json!({"pay": parts})), None, now).expect("a good file");
+        }
+        let mut call = Call::new(&pay, None, &round.to_string(), 0, -1, 0).expect("a call");
+        finished += usize::from(call.start(now).iter().any(|op| op.code == 9));
+        running.push(call);
+        while running.len() > next(8) {
+            let mut call = running.swap_remove(next(running.len()));
+            call.granted(now);
+            let ended = Ended { kind: u32::try_from(next(2)).unwrap_or(0), error_type: "Boom", ..SUCCESS };
+            finished += usize::from(call.ended(now, ended).iter().chain(&call.cancelled(now)).any(|op| op.code == 9));
+        }
+    }
+    running.iter_mut().for_each(|call| drop((call.ended(now, SUCCESS), call.granted(now), call.cancelled(now), call.ended(now, SUCCESS))));
+    let shown: Value = serde_json::from_str(&pay.snapshot(None, now)).expect("JSON");
+    assert!(finished > 1_000, "{finished} calls finished");
+    assert_eq!((&shown["limits"]["in_flight"], &shown["limits"]["queued"]), (&json!(0), &json!(0)), "every slot came back");
+}
