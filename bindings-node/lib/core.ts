@@ -14,6 +14,7 @@ export interface Definition {
   readonly key: ((...args: any[]) => string | number) | undefined;
   readonly on: Matches | undefined;
   readonly ignore: Matches | undefined;
+  readonly mode?: Mode | (() => Mode) | undefined;
 }
 
 /** What the native module says of a policy in force. */
@@ -24,6 +25,12 @@ interface Info {
 
 const handles = new FinalizationRegistry<Handle>((handle) => native.policyDrop(handle));
 let generation = 0;
+let loads = 0;
+
+/** A file was loaded: what is in force may have changed. */
+export function noteLoad(): void {
+  loads += 1;
+}
 
 /** Makes every policy resolve anew; for tests, after all state was forgotten. */
 export function forgetHandles(): void {
@@ -34,7 +41,9 @@ export class Core {
   private handle: Handle | undefined;
   private found: Info | undefined;
   private resolvedIn = -1;
+  private foundIn = -1;
   private label: string | undefined;
+  private readonly inner = new Set<Core>();
   private readonly byStrategy: ReadonlyMap<string, Part>;
   /** `on` and `ignore` of each judge, in the order of their bits. */
   private readonly matchers: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]>;
@@ -46,12 +55,12 @@ export class Core {
       const above = HEIRS.includes(judge) ? definition : undefined;
       return [part?.on ?? above?.on, part?.ignore ?? above?.ignore] as const;
     });
-    if (definition.parts.length > 0) guardNative(() => native.check(this.spec()));
+    if (definition.parts.length > 0 || definition.mode !== undefined) guardNative(() => native.check(this.spec()));
   }
 
   private spec(): string {
-    const { name, parts, key, on, ignore } = this.definition;
-    return specOf(name ?? null, parts, key !== undefined, { on: on !== undefined, ignore: ignore !== undefined });
+    const { name, parts, key, on, ignore, mode } = this.definition;
+    return specOf(name ?? null, parts, key !== undefined, { on: on !== undefined, ignore: ignore !== undefined }, typeof mode === 'function' ? undefined : mode);
   }
 
   /** The handle of the policy in force. */
@@ -70,7 +79,10 @@ export class Core {
   /** Parts in force, after a file has had its say. */
   get info(): Info {
     const handle = this.resolve();
-    this.found ??= JSON.parse(native.policyInfo(handle)) as Info;
+    if (this.found === undefined || this.foundIn !== loads) {
+      this.found = JSON.parse(native.policyInfo(handle)) as Info;
+      this.foundIn = loads;
+    }
     return this.found;
   }
 
@@ -120,6 +132,36 @@ export class Core {
     return (retry !== undefined && asks(retry, result) ? 256 : 0) | (breaker !== undefined && asks(breaker, result) ? 512 : 0);
   }
 
+  /** What a mode function says of a call that begins; without one the policy's own mode holds. */
+  modeFlags(): number {
+    const { mode } = this.definition;
+    if (typeof mode !== 'function') return 0;
+    const said = mode();
+    const flags = MODES.get(said);
+    if (flags === undefined) throw new ConfigError(`the mode function gave ${String(said)}; "enforce", "shadow" or "disabled" would be right`, `${this.shownName}.mode`);
+    return flags;
+  }
+
+  /** Guards what `inner` guards already. */
+  holds(inner: Core): void {
+    if (inner !== this) this.inner.add(inner);
+  }
+
+  /** The handle, once the native module knows which policies work inside this one. */
+  resolveAll(seen: Set<Core> = new Set()): Handle {
+    const handle = this.resolve();
+    if (seen.has(this)) return handle;
+    seen.add(this);
+    for (const inner of this.inner) native.policyNoteInner(handle, inner.resolveAll(seen));
+    return handle;
+  }
+
+  /** Sets the mode by hand. */
+  setMode(mode: Mode, why: Override): void {
+    const expiresIn = checkWhy(why, 'set_mode');
+    emitRecords([guardNative(() => native.policySetMode(this.resolve(), mode, why.reason, why.author ?? null, expiresIn, clock.now()))]);
+  }
+
   /** The breaker of one key. */
   breaker(key: string | undefined): Breaker {
     return new Breaker(this, key ?? null);
@@ -140,7 +182,22 @@ function asks(predicate: Matches, outcome: unknown): boolean {
   }
 }
 
-/** Why somebody overrides a breaker, and for how long (default: until `reset()`). */
+/** Whether a policy enforces; only judges and reports; or does nothing. */
+export type Mode = 'enforce' | 'shadow' | 'disabled';
+
+/** Flags of a call. */
+const MODES: ReadonlyMap<unknown, number> = new Map([
+  ['enforce', 0],
+  ['shadow', 4],
+  ['disabled', 8],
+]);
+
+function checkWhy(why: Override, path: string): number | null {
+  if (typeof why?.reason !== 'string' || why.reason === '') throw new ConfigError('say why: { reason: "…" }', `${path}.reason`);
+  return why.expiresIn === undefined ? null : toMs(why.expiresIn, `${path}.expires_in`);
+}
+
+/** Why somebody overrides a breaker or a mode, and for how long (default: until `reset()`, or until it is set again). */
 export interface Override {
   reason: string;
   author?: string;
@@ -185,8 +242,7 @@ export class Breaker {
   }
 
   private override(call: typeof native.breakerIsolate, why: Override): void {
-    if (typeof why?.reason !== 'string' || why.reason === '') throw new ConfigError('say why: { reason: "…" }', 'breaker.reason');
-    const expiresIn = why.expiresIn === undefined ? null : toMs(why.expiresIn, 'breaker.expires_in');
+    const expiresIn = checkWhy(why, 'breaker');
     emitRecords(guardNative(() => call(this.core.resolve(), this.key, why.reason, why.author ?? null, expiresIn, clock.now())));
   }
 }

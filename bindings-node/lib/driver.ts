@@ -102,7 +102,7 @@ export class Run {
     this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
-    this.handle = native.callNew(policy, this.key, this.correlationId, isSpared ? SPARED : 0, left, this.outer?.letter?.redrives ?? 0);
+    this.handle = native.callNew(policy, this.key, this.correlationId, (isSpared ? SPARED : 0) | core.modeFlags(), left, this.outer?.letter?.redrives ?? 0);
     this.chain = this.outer?.chain ?? [];
     if (core.info.parts['bulkhead'] !== undefined) this.chain = [...this.chain, native.callWithin(this.handle, this.chain)];
     this.listen(signal);

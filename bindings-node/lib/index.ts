@@ -20,7 +20,7 @@ export type {
 } from './strategies.js';
 export { policy, policyOf } from './policy.js';
 export type { CallOptions, Guarded, Policy, PolicyOptions } from './policy.js';
-export type { Breaker, BreakerState, Override } from './core.js';
+export type { Breaker, BreakerState, Mode, Override } from './core.js';
 export { correlate, correlationId, current, deadline, headers, receive } from './context.js';
 export type { Current, IncomingHeaders } from './context.js';
 export {
@@ -44,5 +44,8 @@ export { DeadLetterQueue } from './letters.js';
 export type { Group, PutOptions, QueueOptions, Stats } from './letters.js';
 export type { DeadLetter, Filter, LetterState } from './letter.js';
 export type { RedriveOptions, RedriveReport } from './redrive.js';
+export type { Limits, Snapshot } from './snapshot.js';
+export { lint } from './lint.js';
+export type { Finding, WorstCase } from './lint.js';
 export { flush, load, metrics, snapshot } from './process.js';
 export type { DurationLike, ErrorCode, EventName, Reason } from './table.js';

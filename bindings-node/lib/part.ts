@@ -63,13 +63,19 @@ export function compilePart(strategy: string, options: Record<string, unknown>, 
 }
 
 /** The JSON text of a policy. */
-export function specOf(name: string | null, parts: readonly Part[], keyed: boolean, inherits: { on: boolean; ignore: boolean } = { on: false, ignore: false }): string {
+export function specOf(
+  name: string | null,
+  parts: readonly Part[],
+  keyed: boolean,
+  inherits: { on: boolean; ignore: boolean } = { on: false, ignore: false },
+  mode?: string,
+): string {
   const written: Record<string, unknown> = {};
   for (const { strategy, data } of parts) {
     const judges = HEIRS.includes(strategy);
     written[strategy] = { ...(judges && inherits.on ? { on: true } : {}), ...(judges && inherits.ignore ? { ignore: true } : {}), ...data };
   }
-  return JSON.stringify({ name, dialect: 'node', keyed, parts: written });
+  return JSON.stringify({ name, dialect: 'node', keyed, parts: written, ...(mode === undefined ? {} : { mode }) });
 }
 
 /** The strategies that judge errors, in the order of their bits. */

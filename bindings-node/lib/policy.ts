@@ -1,11 +1,12 @@
 /** A policy as users hold it: a function that guards functions, a decorator, and a handle. */
 
-import { Breaker, Core, type Definition } from './core.js';
+import { Breaker, Core, type Definition, type Mode, type Override } from './core.js';
 import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
 import { drive } from './driver.js';
 import { ConfigError } from './errors.js';
-import { native } from './native.js';
+import { note, type WorstCase, worstCase } from './lint.js';
+import { type Snapshot, snapshotOf } from './snapshot.js';
 import type { CommonOptions } from './strategies.js';
 
 type AnyFunction = (this: any, ...args: any[]) => any;
@@ -32,6 +33,8 @@ export interface PolicyOptions extends Omit<CommonOptions, 'name'> {
   /** What counts as a failure, for every strategy that says nothing itself. */
   on?: Matcher;
   ignore?: Matcher;
+  /** `shadow`: all is judged and reported, nothing is enforced. A function is asked at each call. */
+  mode?: Mode | (() => Mode);
 }
 
 /** A policy. `R` is what its fallback may return; `never` without one. */
@@ -47,8 +50,12 @@ export interface Policy<out R = never> {
   using(options: CallOptions): Policy<R>;
   /** Its circuit breaker; with a key, that of the view's key. */
   readonly breaker: Breaker;
-  /** Its counters by metric. */
-  snapshot(): Readonly<Record<string, number>>;
+  /** Sets the mode by hand, over the policy's own, until it is set again or for so long. */
+  setMode(mode: Mode, why: Override): void;
+  /** The longest that a call may last and the most calls that it may make below, with the arithmetic. */
+  worstCase(): WorstCase;
+  /** Counts, ratios, limits and the retry budget, as they are now; of one key with `using({ key })`. */
+  snapshot(): Snapshot;
 }
 
 const CORE = Symbol('seawall.core');
@@ -81,19 +88,15 @@ function view<R>(core: Core, set: CallOptions): Policy<R> {
     run: { value: (fn: (current: Current) => unknown, options: CallOptions = {}) => run(core, { ...set, ...options }, fn) },
     using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
     breaker: { get: () => core.breaker(text(set.key)) },
-    snapshot: { value: () => snapshotOf(core) },
+    setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
+    worstCase: { value: () => worstCase(core) },
+    snapshot: { value: () => snapshotOf(core, text(set.key)) },
   });
   return self;
 }
 
 function text(key: string | number | undefined): string | undefined {
   return key === undefined ? undefined : String(key);
-}
-
-function snapshotOf(core: Core): Record<string, number> {
-  core.resolve();
-  const all = JSON.parse(native.snapshot()) as Record<string, Record<string, number>>;
-  return all[core.shownName] ?? {};
 }
 
 function run(core: Core, set: CallOptions, fn: (current: Current) => unknown): Promise<unknown> {
@@ -124,6 +127,9 @@ function legacy(core: Core, set: CallOptions, policy: Policy<any>, property: str
 
 function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction): AnyFunction {
   core.labelBy(fn);
+  note(core);
+  const inside = guardedBy.get(fn);
+  if (inside !== undefined) core.holds(coreOf(inside));
   const key = text(set.key);
   const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> {
     return drive({ core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal });
@@ -156,7 +162,9 @@ export function policy(...given: unknown[]): Policy<any> {
     return partOf(part, name);
   });
   if (name === undefined && parts.length === 0) throw new ConfigError('expected a name, strategies, or both', 'policy');
-  return makePolicy(define(name, options, parts));
+  const made = makePolicy<any>(define(name, options, parts));
+  note(coreOf(made));
+  return made;
 }
 
 function partOf(part: Policy<any>, name: string | undefined): Definition['parts'] {
@@ -170,7 +178,7 @@ function partOf(part: Policy<any>, name: string | undefined): Definition['parts'
   return definition.parts;
 }
 
-const POLICY_OPTIONS = ['key', 'on', 'ignore', 'scope'];
+const POLICY_OPTIONS = ['key', 'on', 'ignore', 'scope', 'mode'];
 
 function define(name: string | undefined, options: PolicyOptions, parts: Definition['parts']): Definition {
   const where = name ?? 'policy';
@@ -185,5 +193,5 @@ function define(name: string | undefined, options: PolicyOptions, parts: Definit
   if (key !== undefined && typeof key !== 'function') throw new ConfigError('expected a function of the arguments', `${where}.key`);
   const on = options.on === undefined ? undefined : compile(options.on, `${where}.on`);
   const ignore = options.ignore === undefined ? undefined : compile(options.ignore, `${where}.ignore`);
-  return { name, parts, key, on, ignore };
+  return { name, parts, key, on, ignore, mode: options.mode };
 }

@@ -46,10 +46,75 @@ pub fn policy_info(handle: u32) -> Result<String> {
     policy(handle).map(|policy| policy.info())
 }
 
-/// Loads a policy file; gives the event's record.
+/// What a load did: the records of its events, and the tickets of calls to be woken.
+#[napi(object)]
+pub struct Loaded {
+    /// JSON texts.
+    pub events: Vec<String>,
+    /// Numbers below 2^53.
+    pub tickets: Vec<i64>,
+}
+
+impl From<seawall_runtime::Loaded> for Loaded {
+    fn from(loaded: seawall_runtime::Loaded) -> Self {
+        Self { events: loaded.events, tickets: loaded.tickets.into_iter().filter_map(|ticket| i64::try_from(ticket).ok()).collect() }
+    }
+}
+
+/// Loads a policy file.
 #[napi]
-pub fn load(path: String, env: Option<String>) -> Result<String> {
-    seawall_runtime::load(&path, env.as_deref()).map_err(config)
+pub fn load(path: String, env: Option<String>, now: f64) -> Result<Loaded> {
+    seawall_runtime::load(&path, env.as_deref(), nanoseconds(now)).map(Loaded::from).map_err(config)
+}
+
+/// The same for a file that was watched: a bad one is told by an event.
+#[napi]
+pub fn reload(path: String, env: Option<String>, now: f64) -> Loaded {
+    seawall_runtime::reload(&path, env.as_deref(), nanoseconds(now)).into()
+}
+
+/// Sets the mode; gives the event's record.
+#[napi]
+pub fn policy_set_mode(
+    handle: u32,
+    mode: String,
+    reason: String,
+    author: Option<String>,
+    expires_in_ms: Option<f64>,
+    now: f64,
+) -> Result<String> {
+    policy(handle)?.set_mode(&mode, &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+}
+
+/// The policy as it stands, as JSON.
+#[napi]
+pub fn policy_snapshot(handle: u32, key: Option<String>, now: f64) -> Result<String> {
+    policy(handle).map(|policy| policy.snapshot(key.as_deref(), nanoseconds(now)))
+}
+
+/// The longest time and the most calls, as JSON.
+#[napi]
+pub fn policy_worst_case(handle: u32) -> Result<String> {
+    policy(handle).map(|policy| policy.worst_case().to_json())
+}
+
+/// The second policy guards what the first one guards.
+#[napi]
+pub fn policy_note_inner(handle: u32, inner: u32) -> Result<()> {
+    policy(handle)?.note_inner(&policy(inner)?);
+    Ok(())
+}
+
+/// The findings of every policy as JSON, or those of one spec.
+#[napi]
+pub fn lint(spec: Option<String>) -> Result<String> {
+    spec.map_or_else(|| Ok(seawall_runtime::lint()), |spec| seawall_runtime::lint_spec(&spec).map_err(config))
+}
+
+/// The mode now.
+#[napi]
+pub fn policy_mode(handle: u32, now: f64) -> Result<&'static str> {
+    Ok(policy(handle)?.mode(nanoseconds(now)).name())
 }
 
 /// The breaker's judged state.

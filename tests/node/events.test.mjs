@@ -99,8 +99,8 @@ test('metrics and snapshots count', async (t) => {
   const guard = seawall.policy('counted', seawall.retry({ maxAttempts: 2 }));
   await guard.run(() => 1);
   await guard.run(fails).catch(() => undefined);
-  assert.equal(guard.snapshot()['seawall_calls_total:success'], 1);
-  assert.equal(guard.snapshot()['seawall_retries_total'], 1);
+  assert.equal(guard.snapshot().counts['seawall_calls_total:success'], 1);
+  assert.equal(guard.snapshot().counts['seawall_retries_total'], 1);
   assert.match(seawall.metrics(), /seawall_calls_total\{policy="counted",outcome="failure"\} 1/);
   assert.equal(seawall.snapshot().counted['seawall_attempts_total:failure'], 2);
 });

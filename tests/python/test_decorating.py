@@ -213,7 +213,7 @@ def test_isolating_and_disabling_by_hand(events: list[dict[str, object]]) -> Non
         "breaker.disabled",
         "breaker.closed",
     ]
-    assert guard.snapshot()["seawall_calls_total:success"] == 1
+    assert guard.snapshot()["counts"]["seawall_calls_total:success"] == 1
 
 
 def test_disabled_policies_do_nothing() -> None:

@@ -156,7 +156,7 @@ def test_an_error_whose_attributes_raise_is_raised_all_the_same() -> None:
     for _ in range(2):
         with pytest.raises(Hostile):
             guard.call(failing, Hostile())
-    assert guard.snapshot()["seawall_bulkhead_in_flight"] == 0
+    assert guard.snapshot()["counts"]["seawall_bulkhead_in_flight"] == 0
 
 
 def test_a_predicate_that_raises_matches_nothing() -> None:

@@ -138,7 +138,7 @@ def test_the_same_seed_gives_the_same_waits() -> None:
 def test_metrics_in_both_forms() -> None:
     guard = seawall.policy("measured", seawall.retry(max_attempts=2), seawall.fallback("x"))
     guard.call(down)
-    assert guard.snapshot()["seawall_retries_total"] == 1
+    assert guard.snapshot()["counts"]["seawall_retries_total"] == 1
     assert seawall.snapshot()["measured"]["seawall_fallbacks_total"] == 1
     assert 'seawall_calls_total{policy="measured",outcome="fallback"} 1' in seawall.metrics()
 

@@ -24,6 +24,7 @@ from seawall._errors import (
 )
 from seawall._events import JsonFormatter, on_event
 from seawall._letter import DeadLetter, RedriveReport
+from seawall._lint import Finding, WorstCase, lint
 from seawall._policy import Policy, policy, policy_of
 from seawall._snapshot import metrics, snapshot
 from seawall._strategies import bulkhead, chaos, circuit_breaker, dead_letter, fallback, rate_limit, retry, timeout
@@ -38,6 +39,7 @@ __all__ = [
     "DeadLetterQueue",
     "ErrorCode",
     "Failure",
+    "Finding",
     "InjectedFaultError",
     "JsonFormatter",
     "Policy",
@@ -47,6 +49,7 @@ __all__ = [
     "SeawallError",
     "StoreError",
     "TimeoutExceededError",
+    "WorstCase",
     "bulkhead",
     "chaos",
     "circuit_breaker",
@@ -58,6 +61,7 @@ __all__ = [
     "failure",
     "fallback",
     "headers",
+    "lint",
     "load",
     "metrics",
     "on_event",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _native
+from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _mode, _native
 from seawall._classify import Facts
 from seawall._context import Current
 from seawall._plan import Plan, Written
@@ -115,7 +115,7 @@ class Session:
         self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
         self.attempt = 0
         self.ticket: int | None = None
-        flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0)
+        flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0) | _mode.flags(written)
         try:
             self.native = _native.Call(
                 self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives()

@@ -98,8 +98,13 @@ def is_disabled() -> bool:
 class Written:
     """A policy as written, resolved at its first call. Thread-safe."""
 
-    def __init__(self, name: str | None, parts: list[Part], key: object, on: object, ignore: object) -> None:
+    def __init__(
+        self, name: str | None, parts: list[Part], key: object, on: object, ignore: object, mode: object = None
+    ) -> None:
         self.name = name
+        # A function is asked at each call; a word is data.
+        self.mode_of: Callable[[], object] | None = mode if callable(mode) else None
+        self._mode = None if callable(mode) else mode
         self.parts = {part.strategy: part for part in parts}
         self.key = key
         self.label: str | None = name
@@ -137,6 +142,8 @@ class Written:
             "keyed": self.key is not None,
             "parts": parts,
         }
+        if self._mode is not None:
+            spec["mode"] = self._mode
         try:
             return json.dumps(spec, allow_nan=False)
         except (TypeError, ValueError) as error:

@@ -12,7 +12,10 @@ from seawall._argument import Picker
 from seawall._breaker import Breaker
 from seawall._call import View
 from seawall._classify import Matcher
+from seawall._durations import Duration
 from seawall._errors import ConfigError
+from seawall._lint import WorstCase, note, worst_case
+from seawall._mode import Mode, set_mode
 from seawall._plan import Part, Written
 from seawall._snapshot import Snapshot, snapshot_of
 
@@ -40,10 +43,16 @@ class Policy(Generic[F_co]):
 
     @classmethod
     def _of_parts(
-        cls, name: str | None, parts: list[Part], key: object = None, on: object = None, ignore: object = None
+        cls,
+        name: str | None,
+        parts: list[Part],
+        key: object = None,
+        on: object = None,
+        ignore: object = None,
+        mode: object = None,
     ) -> Policy[Any]:
         made = object.__new__(cls)
-        made._written = Written(name, parts, key, on, ignore)
+        made._written = Written(name, parts, key, on, ignore, mode)
         made._view = View()
         return made
 
@@ -62,6 +71,8 @@ class Policy(Generic[F_co]):
             for option in ("capture", "idempotency_key"):
                 _argument.check(part.code.get(option), fn, f"{strategy}.{option}")
         _argument.check(self._written.key, fn, "key")
+        inner = policy_of(fn)
+        note(self._written, fn, None if inner is None else inner._written)
         guarded: Any = self._guard_async(fn) if _asyncness.is_async(fn) else self._guard_sync(fn)
         guarded.policy = self
         return guarded
@@ -130,9 +141,20 @@ class Policy(Generic[F_co]):
         """The name that it shares its state by, or None."""
         return self._written.name
 
+    def set_mode(self, mode: Mode, *, reason: str, author: str | None = None, expires_in: Duration | None = None) -> None:
+        """Sets the mode by hand, over the policy's own `mode=`, until it is set again or for so long.
+
+        "enforce"; "shadow": all is judged and reported, nothing waits, rejects, retries or times out; "disabled".
+        """
+        set_mode(self._written, mode, reason, author, expires_in)
+
+    def worst_case(self) -> WorstCase:
+        """The longest that a call may last and the most calls that it may make below, with the arithmetic."""
+        return worst_case(self._written)
+
     def snapshot(self) -> Snapshot:
-        """Counts, limits and the retry budget, as they are now."""
-        return snapshot_of(self._written)
+        """Counts, ratios, limits and the retry budget, as they are now; of one key with `using(key=…)`."""
+        return snapshot_of(self._written, self._view.key)
 
     def __repr__(self) -> str:
         return f"<seawall policy {self._written.label or 'unnamed'}: {', '.join(self._written.parts) or 'by name'}>"
@@ -158,6 +180,7 @@ def policy(
     key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    mode: Mode | Callable[[], Mode] | None = None,
 ) -> Policy[NoReturn]: ...
 @overload
 def policy(
@@ -167,6 +190,7 @@ def policy(
     key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    mode: Mode | Callable[[], Mode] | None = None,
 ) -> Policy[F]: ...
 def policy(
     name: str | None = None,
@@ -175,6 +199,7 @@ def policy(
     key: Picker | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    mode: Mode | Callable[[], Mode] | None = None,
 ) -> Any:
     """Fuses strategies into one policy, in the canonical order whatever order they are written in.
 
@@ -182,6 +207,8 @@ def policy(
     parts: strategies, each at most once. A name without parts refers to a policy defined elsewhere, or is the default policy.
     key: partitions the state (breaker, bulkhead, rate limit): a function of the call's arguments, or a path such as "order.tenant".
     on, ignore: what counts as a failure, for the retry and the breaker that say nothing themselves.
+    mode: "enforce"; "shadow": all is judged and reported, nothing is enforced; "disabled"; or a function without arguments that
+        gives one of these, asked at each call.
 
     Raises ConfigError for what cannot work together.
     """
@@ -200,7 +227,9 @@ def policy(
                     raise ConfigError("the policy has a key already", path=f"{one.strategy}.key")
                 key = cast(Picker, one.key)
             collected[one.strategy] = one
-    return Policy._of_parts(name, list(collected.values()), key=key, on=on, ignore=ignore)
+    made = Policy._of_parts(name, list(collected.values()), key=key, on=on, ignore=ignore, mode=mode)
+    note(made._written)
+    return made
 
 
 def _parts_of(part: object) -> list[Part]:

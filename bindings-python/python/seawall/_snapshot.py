@@ -3,12 +3,53 @@
 from __future__ import annotations
 
 import json
+from typing import TypedDict
 
 from seawall import _native
 from seawall._plan import Written
 
 # Metric to value; a metric with a label has the label's value after a colon, as in "seawall_calls_total:success".
-Snapshot = dict[str, int]
+Counts = dict[str, int]
+
+
+class Ratios(TypedDict):
+    """The window of the circuit breaker."""
+
+    state: str
+    total: int
+    failure: float | None
+    slow: float | None
+
+
+class Limits(TypedDict):
+    """What limits a call, and how much of it is in use. None where there is no such limit."""
+
+    attempts: int | None
+    max_concurrent: int | None
+    max_queue: int | None
+    in_flight: int | None
+    queued: int | None
+    rate_per_second: float | None
+    burst: int | None
+    attempt_ms: int | None
+    total_ms: int | None
+
+
+class Budget(TypedDict):
+    """The retry budget: retries that it pays for now, and what each call adds."""
+
+    left: float
+    per_call: float
+
+
+class Snapshot(TypedDict):
+    """A policy as it stands. `counts` are over all keys; what belongs to one key is None on a keyed policy without a key."""
+
+    mode: str
+    counts: Counts
+    ratios: Ratios | None
+    limits: Limits
+    budget: Budget | None
 
 
 def metrics() -> str:
@@ -16,13 +57,13 @@ def metrics() -> str:
     return _native.metrics()
 
 
-def snapshot() -> dict[str, Snapshot]:
+def snapshot() -> dict[str, Counts]:
     """The same as a dict: policy, metric, value."""
-    found: dict[str, Snapshot] = json.loads(_native.snapshot())
+    found: dict[str, Counts] = json.loads(_native.snapshot())
     return found
 
 
-def snapshot_of(written: Written) -> Snapshot:
-    """The values of one policy; resolves it if it was never called."""
-    label = written.plan(None).label
-    return snapshot().get(label, {})
+def snapshot_of(written: Written, key: str | None) -> Snapshot:
+    """One policy, or one key of it; resolves it if it was never called."""
+    found: Snapshot = json.loads(written.plan(None).native.snapshot(key))
+    return found

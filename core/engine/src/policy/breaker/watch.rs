@@ -87,6 +87,10 @@ impl<'a> Cell<'a> {
     /// Ends a call's entry.
     pub(super) fn unwatch(&self, generation: u32, watch: Watch, failed: bool) -> Ended {
         let mut ended = Ended::Unseen;
+        // Options that came meanwhile may watch nobody.
+        if self.options.slow.is_none() {
+            return ended;
+        }
         let word = &self.watched()[watch.entry % at::WATCHED];
         // SeqCst: claims, ends and notices of one entry are ordered by its word alone, and its place is written before `NOTICED` names it.
         let _ = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |seen| {
