@@ -94,7 +94,7 @@ fn half_open_never_admits_more_than_its_slots() {
         let options = breaker(Window::Count(10));
         let words = words(options.words());
         let cell = Cell { options: &options, words: &words, source: Source::new(0, "") };
-        cell.hold(State::Isolated, 1);
+        cell.hold(State::Isolated, 1, 0);
         let admitted = AtomicU32::new(0);
         thread::scope(|scope| {
             for _ in 0..4 {

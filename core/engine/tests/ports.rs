@@ -56,7 +56,7 @@ fn what_was_counted_before_a_transition_never_votes_after_it() {
     let port = Port { words: &words, drained: &drained };
     port.rewrite_gate(&cell, 0, 64);
     words[EVEN].store(10, Ordering::Relaxed);
-    cell.hold(State::Disabled, 0);
+    cell.hold(State::Disabled, 0, 0);
     cell.reset();
     port.drain(&cell, 0);
     assert_eq!(cell.counts(0).total, 0);

@@ -60,7 +60,7 @@ impl Cell<'_> {
         let expired = word.until_ms() > 0 && now_ms >= word.until_ms();
         match word.state() {
             State::Open | State::Isolated if !expired => Some(self.refusal(word, now)),
-            State::HalfOpen => match self.decide(self.tally(word.generation(), now_ms), now_ms) {
+            State::HalfOpen => match self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) {
                 Decision::Undecided if !self.has_free_slot(word.generation(), now_ms) => Some(self.refusal(word, now)),
                 Decision::Open(from, _) if now_ms < from + self.next_break_ms(word.generation(), 0, from) => Some(self.refusal(word, now)),
                 _ => None,
@@ -107,7 +107,7 @@ impl Cell<'_> {
 
     fn admit_trial(&self, word: StateWord, now: u64) -> Trial {
         let now_ms = now / MS;
-        if self.decide(self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
+        if self.decide(word.generation(), self.tally(word.generation(), now_ms), now_ms) != Decision::Undecided {
             return Trial::Moved(self.settle_half_open(word, now, 0));
         }
         let lapses = History::read(self.word(at::HISTORY)).lapses;
@@ -157,7 +157,7 @@ impl Cell<'_> {
     }
 
     /// How many breaks preceded one that starts at `from_ms`; forgotten once the circuit stayed closed long enough.
-    fn opens_in_a_row(&self, from_ms: u64) -> u32 {
+    pub(super) fn opens_in_a_row(&self, from_ms: u64) -> u32 {
         let history = History::read(self.word(at::HISTORY));
         let calm =
             self.state_word().state() == State::Closed && from_ms.saturating_sub(history.closed_at_ms) >= self.options.reset_after_ms;
@@ -187,7 +187,7 @@ impl Cell<'_> {
     pub(super) fn settle_half_open(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
         let now_ms = now / MS;
         let tally = self.tally(word.generation(), now_ms);
-        match self.decide(tally, now_ms) {
+        match self.decide(word.generation(), tally, now_ms) {
             Decision::Undecided => None,
             Decision::Close => self.close(word, now_ms),
             Decision::Open(from_ms, lapsed) => self.open(word, from_ms, server_ms, (tally.succeeded + tally.failed, tally.failed), lapsed),

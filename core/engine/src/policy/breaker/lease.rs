@@ -14,7 +14,7 @@ const SUCCEEDED: u64 = 2;
 const FAILED: u64 = 3;
 const DEADLINE: u64 = (1 << 46) - 1;
 
-/// `generation:16 | code:2 | deadline_ms:46`, of one generation.
+/// `generation:16 | code:2 | deadline_ms:46`, of one generation. A failure keeps its own millisecond in the deadline's place.
 #[derive(Clone, Copy)]
 struct Lease {
     code: u64,
@@ -33,6 +33,14 @@ fn unpack(word: u64, generation: u32) -> Lease {
     }
 }
 
+fn failed_at(lease: Lease, now_ms: u64) -> Option<(u64, bool)> {
+    match lease.code {
+        FAILED => Some((lease.deadline_ms, false)),
+        HELD if lease.deadline_ms <= now_ms => Some((lease.deadline_ms, true)),
+        _ => None,
+    }
+}
+
 /// How the trials of a half-open generation stand.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Tally {
@@ -41,8 +49,6 @@ pub(super) struct Tally {
     pub(super) held: u32,
     /// The earliest deadline of a held lease.
     pub(super) earliest_ms: Option<u64>,
-    /// The deadlines of lapsed leases, the latest that was needed to decide.
-    pub(super) lapsed_ms: Option<u64>,
 }
 
 /// What a half-open generation has come to.
@@ -71,15 +77,15 @@ impl Cell<'_> {
     }
 
     /// Ends a lease by its exact word; a lease that lapsed or ended before stays as it is.
-    pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>) -> bool {
+    pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>, now_ms: u64) -> bool {
         let Some(word) = self.slots().get(slot as usize) else { return false };
-        let code = match succeeded {
-            None => FREE,
-            Some(true) => SUCCEEDED,
-            Some(false) => FAILED,
+        let (code, at_ms) = match succeeded {
+            None => (FREE, 0),
+            Some(true) => (SUCCEEDED, 0),
+            Some(false) => (FAILED, now_ms),
         };
         let mine = pack(generation, HELD, deadline_ms);
-        word.compare_exchange(mine, pack(generation, code, 0), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        word.compare_exchange(mine, pack(generation, code, at_ms), Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     pub(super) fn tally(&self, generation: u32, now_ms: u64) -> Tally {
@@ -89,10 +95,7 @@ impl Cell<'_> {
             match lease.code {
                 SUCCEEDED => tally.succeeded += 1,
                 FAILED => tally.failed += 1,
-                HELD if lease.deadline_ms <= now_ms => {
-                    tally.failed += 1;
-                    tally.lapsed_ms = tally.lapsed_ms.max(Some(lease.deadline_ms));
-                }
+                HELD if lease.deadline_ms <= now_ms => tally.failed += 1,
                 HELD => {
                     tally.held += 1;
                     tally.earliest_ms = Some(tally.earliest_ms.map_or(lease.deadline_ms, |ms| ms.min(lease.deadline_ms)));
@@ -103,19 +106,28 @@ impl Cell<'_> {
         tally
     }
 
-    pub(super) fn decide(&self, tally: Tally, now_ms: u64) -> Decision {
+    pub(super) fn decide(&self, generation: u32, tally: Tally, now_ms: u64) -> Decision {
         if tally.succeeded >= self.options.successes_to_close {
             return Decision::Close;
         }
         if tally.failed > self.options.slots - self.options.successes_to_close {
-            return Decision::Open(tally.lapsed_ms.unwrap_or(now_ms), tally.lapsed_ms.is_some());
+            let (from_ms, lapsed) = self.losing_failure(generation, now_ms).unwrap_or((now_ms, false));
+            return Decision::Open(from_ms, lapsed);
         }
         Decision::Undecided
     }
 
+    /// When the failure fell after which too few slots were left to close, and whether it was a lapse: the earliest failure that has
+    /// enough others no later than itself. A lapse falls at its deadline, whenever it is noticed.
+    fn losing_failure(&self, generation: u32, now_ms: u64) -> Option<(u64, bool)> {
+        let spare = (self.options.slots - self.options.successes_to_close) as usize;
+        let failures = || self.slots().iter().filter_map(move |word| failed_at(unpack(word.load(Ordering::SeqCst), generation), now_ms));
+        failures().filter(|(at, _)| failures().filter(|(other, _)| other <= at).count() > spare).min_by_key(|(at, lapsed)| (*at, !lapsed))
+    }
+
     /// The state that a half-open word stands for: a lapse may have opened it, and that break may be over too.
     pub(super) fn half_open_state(&self, word: StateWord, now: u64) -> State {
-        match self.decide(self.tally(word.generation(), now / MS), now / MS) {
+        match self.decide(word.generation(), self.tally(word.generation(), now / MS), now / MS) {
             Decision::Open(from_ms, _) if now / MS < from_ms + self.next_break_ms(word.generation(), 0, from_ms) => State::Open,
             Decision::Undecided | Decision::Open(..) => State::HalfOpen,
             Decision::Close => State::Closed,

@@ -65,9 +65,13 @@ impl Cell<'_> {
         if word.generation() != generation || word.state() != State::HalfOpen {
             return None;
         }
+        // What lapsed before came first: if it decided, this result is a stale one.
+        if let Some(transition) = self.settle_half_open(word, now, 0) {
+            return Some(transition);
+        }
         // A lease whose deadline has passed has voted already, noticed or not.
         if lease.1 > now / MS {
-            self.end_slot(generation, lease.0, lease.1, succeeded);
+            self.end_slot(generation, lease.0, lease.1, succeeded, now / MS);
         }
         self.settle_half_open(word, now, server_ms)
     }
