@@ -5,6 +5,9 @@
 
 mod breaker;
 mod breaker_history;
+mod bulkhead;
+mod rate_limit;
+mod retry;
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
