@@ -238,6 +238,17 @@ fn a_break_runs_from_the_lapse_that_decided_it_not_from_a_later_one() {
 }
 
 #[test]
+fn a_failure_in_the_millisecond_of_a_lapse_comes_after_it() {
+    let options = Breaker { lease: (119, true), ..small() };
+    let failed = Step::End { which: 1, verdict: Verdict::Failure, first: true, server_ms: 0, twice: false };
+    let opening = [Step::Admit, ended(Verdict::Failure), Step::Advance(100 * MS)];
+    let trials = [Step::Admit, Step::Advance(119 * MS), Step::Admit, failed];
+    let next = [Step::Advance(200 * MS), Step::Admit, Step::Admit, Step::Admit, Step::Advance(40 * MS), Step::Admit];
+    let steps = [&opening[..], &trials, &next].concat();
+    run(&options, 0, &steps, &Coverage::default()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
 fn a_result_after_a_lapse_that_decided_is_stale() {
     let wait = Step::Advance(20 * MS);
     run_half_open(&[

@@ -33,10 +33,11 @@ fn unpack(word: u64, generation: u32) -> Lease {
     }
 }
 
+/// The millisecond of a failure, and whether it was told: of one millisecond the lapses come first.
 fn failed_at(lease: Lease, now_ms: u64) -> Option<(u64, bool)> {
     match lease.code {
-        FAILED => Some((lease.deadline_ms, false)),
-        HELD if lease.deadline_ms <= now_ms => Some((lease.deadline_ms, true)),
+        FAILED => Some((lease.deadline_ms, true)),
+        HELD if lease.deadline_ms <= now_ms => Some((lease.deadline_ms, false)),
         _ => None,
     }
 }
@@ -122,7 +123,8 @@ impl Cell<'_> {
     fn losing_failure(&self, generation: u32, now_ms: u64) -> Option<(u64, bool)> {
         let spare = (self.options.slots - self.options.successes_to_close) as usize;
         let failures = || self.slots().iter().filter_map(move |word| failed_at(unpack(word.load(Ordering::SeqCst), generation), now_ms));
-        failures().filter(|(at, _)| failures().filter(|(other, _)| other <= at).count() > spare).min_by_key(|(at, lapsed)| (*at, !lapsed))
+        let (at, told) = failures().filter(|key| failures().filter(|other| other <= key).count() > spare).min()?;
+        Some((at, !told))
     }
 
     /// The state that a half-open word stands for: a lapse may have opened it, and that break may be over too.
