@@ -11,7 +11,7 @@ use seawall_engine::policy::bulkhead::{Answer, Bulkhead, Place, WaitList, Waiter
 use crate::{Coverage, runner};
 
 #[derive(Default)]
-struct Locked(Mutex<WaitList>);
+pub struct Locked(Mutex<WaitList>);
 
 impl Waiters for Locked {
     fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {

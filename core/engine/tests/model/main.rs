@@ -6,6 +6,7 @@
 mod breaker;
 mod breaker_history;
 mod bulkhead;
+mod pipeline;
 mod rate_limit;
 mod retry;
 
