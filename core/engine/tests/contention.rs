@@ -99,7 +99,7 @@ fn half_open_never_admits_more_than_its_slots() {
         let words = words(options.words() + options.window_words());
         let cell =
             Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
-        cell.hold(State::Isolated, 1);
+        cell.hold(State::Isolated, 1, 0);
         let admitted = AtomicU32::new(0);
         at_once(0..4, |_| {
             for _ in 0..5 {

@@ -57,7 +57,7 @@ fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
             Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
         cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0);
         for _ in 1..generations {
-            cell.hold(State::Disabled, 0);
+            cell.hold(State::Disabled, 0, 0);
         }
         cell.reset();
         let now = 10 * SECOND;

@@ -60,7 +60,7 @@ fn what_was_counted_before_a_transition_never_votes_after_it() {
     let port = Port { words: &words, behind: &behind };
     port.rewrite_gate(&cell, 0, 64);
     assert!((0..10).all(|_| count_success(&words, 0)));
-    cell.hold(State::Disabled, 0);
+    cell.hold(State::Disabled, 0, 0);
     cell.reset();
     port.drain(&cell, 0);
     assert_eq!(cell.counts(0).total, 0);

@@ -312,7 +312,7 @@ impl Policy {
         now: u64,
     ) -> Result<Vec<String>, ConfigError> {
         let until_ms = expires_in_ms.map_or(0, |ms| ceil_ms(now).saturating_add(ms).max(1));
-        let transition = self.with_breaker(key, true, |cell| cell.hold(state, until_ms))?;
+        let transition = self.with_breaker(key, true, |cell| cell.hold(state, until_ms, now))?;
         Ok(vec![self.admin_record(transition, key, Some((reason, author)))])
     }
 

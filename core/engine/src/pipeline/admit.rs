@@ -79,6 +79,10 @@ impl Call {
         let (Phase::Queued { ticket }, Some(bulkhead)) = (self.phase, env.policy.bulkhead.as_ref()) else { return };
         match bulkhead.settle(env.bulkhead, env.waiters, ticket, overdue) {
             Place::Waiting => out.push(Output::Park(ticket)),
+            Place::Granted if self.is_overdue(now) => {
+                Self::leave(env, out);
+                self.expire(env, now, out);
+            }
             Place::Granted => self.admit(env, now, true, out),
             Place::Left if self.is_overdue(now) => self.expire(env, now, out),
             Place::Left => self.reject(env, "bulkhead.full", None, out),

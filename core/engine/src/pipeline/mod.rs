@@ -177,6 +177,8 @@ impl Call {
     fn timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, reason: TimerReason, attempt: u32, out: &mut Outputs) {
         match (reason, self.phase) {
             (TimerReason::Backoff, Phase::Backoff) => self.begin_attempt(env, now, out),
+            // A sleep that ended late may have outlasted the call's limit.
+            (TimerReason::RateLimit, Phase::Turn { .. }) if self.is_overdue(now) => self.expire(env, now, out),
             (TimerReason::RateLimit, Phase::Turn { .. }) => self.enter(env, now, out),
             (TimerReason::Queue, Phase::Queued { .. }) => self.queue_timer(env, now, out),
             (TimerReason::Attempt, Phase::Running) => self.attempt_timer(env, now, attempt, out),

@@ -60,7 +60,7 @@ fn late_result() {
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
     // Two transitions on, the generations share a side of the window.
-    own.cell().hold(State::Disabled, 0);
+    own.cell().hold(State::Disabled, 0, 0);
     own.cell().reset();
     record(&own, true);
     record(&own, false);

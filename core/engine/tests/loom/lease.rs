@@ -12,7 +12,7 @@ use crate::play::{Own, breaks, holds, options, vote};
 /// Half open from 1 ms on.
 fn half_open(slots: u32) -> Arc<Own> {
     let own = Own::new(Breaker { slots, lease: (10, false), ..options(Window::Count(1)) });
-    own.cell().hold(State::Isolated, 1);
+    own.cell().hold(State::Isolated, 1, 0);
     own
 }
 
@@ -75,7 +75,7 @@ fn a_lease_ends_once() {
 /// Two trials succeed at once and close together.
 fn settle_by_two() {
     let own = Own::new(Breaker { slots: 2, successes_to_close: 2, ..options(Window::Count(1)) });
-    own.cell().hold(State::Isolated, 1);
+    own.cell().hold(State::Isolated, 1, 0);
     let first = own.cell().admit(Ask::default(), 2 * MS).0.expect("a slot");
     let second = own.cell().admit(Ask::default(), 2 * MS).0.expect("a slot");
     let other = Arc::clone(&own);

@@ -74,7 +74,7 @@ fn drain_against_transition() {
     let counting = thread::spawn(move || counting.succeed(2));
     isolate.drain();
     let before = isolate.own.window(0).0;
-    isolate.own.cell().hold(State::Disabled, 0);
+    isolate.own.cell().hold(State::Disabled, 0, 0);
     isolate.rewrite_gate();
     isolate.own.cell().reset();
     isolate.rewrite_gate();
@@ -96,7 +96,7 @@ fn gate_against_transition() {
     let isolate = Isolate::attached();
     let other = Arc::clone(&isolate);
     let rewriting = thread::spawn(move || other.rewrite_gate());
-    isolate.own.cell().hold(State::Isolated, 0);
+    isolate.own.cell().hold(State::Isolated, 0, 0);
     isolate.rewrite_gate();
     rewriting.join().expect("no panic");
     assert!(!count_success(&isolate.words, 0), "an open circuit with an open gate");

@@ -31,7 +31,7 @@ fn a_trip_has_one_winner() {
 /// Two calls find the break over at once: one transition and one trial.
 fn one_way_out() {
     let own = Own::new(options(Window::Count(2)));
-    own.cell().hold(State::Isolated, 1);
+    own.cell().hold(State::Isolated, 1, 0);
     let other = Arc::clone(&own);
     let asking = thread::spawn(move || other.cell().admit(Ask::default(), 2 * MS));
     let (mine, moved) = own.cell().admit(Ask::default(), 2 * MS);
@@ -52,7 +52,7 @@ fn old_vote() {
     let permit = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
-    own.cell().hold(State::Disabled, 0);
+    own.cell().hold(State::Disabled, 0, 0);
     let generation = own.cell().reset().generation;
     let fresh = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let trip = own.cell().record(fresh, vote(true), 0);

@@ -53,7 +53,7 @@ fn late_result() {
     let permit = own.cell().admit(Ask::default(), 0).0.expect("closed");
     let other = Arc::clone(&own);
     let late = thread::spawn(move || other.cell().record(permit, vote(true), 0));
-    own.cell().hold(State::Disabled, 0);
+    own.cell().hold(State::Disabled, 0, 0);
     own.cell().reset();
     record(&own, 0, true);
     late.join().expect("no panic");

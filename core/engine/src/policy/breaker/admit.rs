@@ -196,7 +196,7 @@ impl Cell<'_> {
     }
 
     /// How many breaks preceded one that starts at `from_ms`; forgotten once the circuit stayed closed long enough.
-    fn opens_in_a_row(&self, from_ms: u64) -> u32 {
+    pub(super) fn opens_in_a_row(&self, from_ms: u64) -> u32 {
         let history = History::read(self.word(at::HISTORY));
         let calm =
             self.state_word().state() == State::Closed && from_ms.saturating_sub(history.closed_at_ms) >= self.options.reset_after_ms;
@@ -222,19 +222,6 @@ impl Cell<'_> {
         let opens = if word.state() == State::HalfOpen { history.opens } else { 0 };
         History { opens, lapses: 0, closed_at_ms: now_ms }.write(self.word(at::HISTORY));
         Some(transition)
-    }
-
-    /// As [`Self::settle_half_open`] right after a vote: lapses alone had not decided, so a break runs from this vote.
-    pub(super) fn settle_by_vote(&self, word: StateWord, now: u64, server_ms: u64) -> Option<Transition> {
-        let now_ms = now / MS;
-        let tally = self.tally(word.generation(), now_ms);
-        match self.decide(word.generation(), tally, now_ms) {
-            Decision::Open(..) => {
-                let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
-                self.open(word, now_ms, server_ms, counts, false)
-            }
-            _ => self.settle_half_open(word, now, server_ms),
-        }
     }
 
     /// Makes the transition that the trials call for, if they do.

@@ -16,7 +16,7 @@ const SUCCEEDED: u64 = 2;
 const FAILED: u64 = 3;
 const DEADLINE: u64 = (1 << 46) - 1;
 
-/// `generation:16 | code:2 | deadline_ms:46`, of one generation.
+/// `generation:16 | code:2 | deadline_ms:46`, of one generation. A failure keeps its own millisecond in the deadline's place.
 #[derive(Clone, Copy)]
 struct Lease {
     code: u64,
@@ -35,6 +35,15 @@ fn unpack(word: u64, generation: u32) -> Lease {
     }
 }
 
+/// The millisecond of a failure, and whether it was told: of one millisecond the lapses come first.
+fn failed_at(lease: Lease, now_ms: u64) -> Option<(u64, bool)> {
+    match lease.code {
+        FAILED => Some((lease.deadline_ms, true)),
+        HELD if lease.deadline_ms <= now_ms => Some((lease.deadline_ms, false)),
+        _ => None,
+    }
+}
+
 /// How the trials of a half-open generation stand.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Tally {
@@ -43,8 +52,6 @@ pub(super) struct Tally {
     pub(super) held: u32,
     /// The earliest deadline of a held lease.
     pub(super) earliest_ms: Option<u64>,
-    /// Leases that lapsed; they are among the failed.
-    pub(super) lapsed: u32,
 }
 
 /// What a half-open generation has come to.
@@ -77,19 +84,19 @@ impl Cell<'_> {
     }
 
     /// Ends a lease by its exact word; a lease that lapsed or ended before stays as it is.
-    pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>) -> bool {
+    pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>, now_ms: u64) -> bool {
         let Some(word) = self.slots().get(slot as usize) else { return false };
-        let code = match succeeded {
-            None => FREE,
-            Some(true) => SUCCEEDED,
-            Some(false) => FAILED,
+        let (code, at_ms) = match succeeded {
+            None => (FREE, 0),
+            Some(true) => (SUCCEEDED, 0),
+            Some(false) => (FAILED, now_ms),
         };
         let mine = pack(generation, HELD, deadline_ms);
         if seeded(Fault::LeaseEndedByStore) {
-            word.store(pack(generation, code, 0), Ordering::SeqCst);
+            word.store(pack(generation, code, at_ms), Ordering::SeqCst);
             return true;
         }
-        word.compare_exchange(mine, pack(generation, code, 0), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        word.compare_exchange(mine, pack(generation, code, at_ms), Ordering::SeqCst, Ordering::SeqCst).is_ok()
     }
 
     /// Holds the slot for another lease from `now`, for each item of a stream. A lease that lapsed or ended stays as it is. Gives the permit
@@ -107,19 +114,6 @@ impl Cell<'_> {
         }
     }
 
-    /// The deadline of the `nth` lease that lapsed, by their deadlines: the one that decided, whenever somebody looks.
-    fn lapse(&self, generation: u32, nth: u32, now_ms: u64) -> Option<u64> {
-        let mut deadlines = [u64::MAX; at::MAX_LEASES];
-        for (place, word) in deadlines.iter_mut().zip(self.slots()) {
-            let lease = unpack(word.load(Ordering::SeqCst), generation);
-            if lease.code == HELD && lease.deadline_ms <= now_ms {
-                *place = lease.deadline_ms;
-            }
-        }
-        deadlines.sort_unstable();
-        deadlines.get((nth as usize).checked_sub(1)?).copied().filter(|deadline| *deadline != u64::MAX)
-    }
-
     pub(super) fn tally(&self, generation: u32, now_ms: u64) -> Tally {
         let mut tally = Tally::default();
         for word in self.slots() {
@@ -127,10 +121,7 @@ impl Cell<'_> {
             match lease.code {
                 SUCCEEDED => tally.succeeded += 1,
                 FAILED => tally.failed += 1,
-                HELD if lease.deadline_ms <= now_ms => {
-                    tally.failed += 1;
-                    tally.lapsed += 1;
-                }
+                HELD if lease.deadline_ms <= now_ms => tally.failed += 1,
                 HELD => {
                     tally.held += 1;
                     tally.earliest_ms = Some(tally.earliest_ms.map_or(lease.deadline_ms, |ms| ms.min(lease.deadline_ms)));
@@ -146,14 +137,19 @@ impl Cell<'_> {
             return Decision::Close;
         }
         if tally.failed > self.options.slots - self.options.successes_to_close {
-            let voted = tally.failed - tally.lapsed;
-            let lapses = (self.options.slots - self.options.successes_to_close + 1).saturating_sub(voted);
-            return match self.lapse(generation, lapses, now_ms) {
-                Some(deadline_ms) => Decision::Open(deadline_ms, true),
-                None => Decision::Open(now_ms, false),
-            };
+            let (from_ms, lapsed) = self.losing_failure(generation, now_ms).unwrap_or((now_ms, false));
+            return Decision::Open(from_ms, lapsed);
         }
         Decision::Undecided
+    }
+
+    /// When the failure fell after which too few slots were left to close, and whether it was a lapse: the earliest failure that has
+    /// enough others no later than itself. A lapse falls at its deadline, whenever it is noticed.
+    fn losing_failure(&self, generation: u32, now_ms: u64) -> Option<(u64, bool)> {
+        let spare = (self.options.slots - self.options.successes_to_close) as usize;
+        let failures = || self.slots().iter().filter_map(move |word| failed_at(unpack(word.load(Ordering::SeqCst), generation), now_ms));
+        let (at, told) = failures().filter(|key| failures().filter(|other| other <= key).count() > spare).min()?;
+        Some((at, !told))
     }
 
     /// The state that a half-open word stands for: a lapse may have opened it, and that break may be over too.

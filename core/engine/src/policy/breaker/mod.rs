@@ -35,7 +35,7 @@ use crate::fault::{Fault, seeded};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
-use word::StateWord;
+use word::{History, StateWord};
 
 /// The compiled options. Ratios are parts per 10,000.
 #[derive(Clone, Debug)]
@@ -218,8 +218,12 @@ impl<'a> Cell<'a> {
     }
 
     /// Holds the circuit open (`Isolated`) or lets everything through (`Disabled`), until `until_ms` or, at 0, until reset.
-    pub fn hold(&self, state: State, until_ms: u64) -> Transition {
-        self.force(state, until_ms)
+    pub fn hold(&self, state: State, until_ms: u64, now: u64) -> Transition {
+        // A circuit that was closed long enough has forgotten its breaks; what follows the hold must not remember them.
+        let opens = self.opens_in_a_row(now / MS);
+        let transition = self.force(state, until_ms);
+        History { opens, ..History::read(self.word(at::HISTORY)) }.write(self.word(at::HISTORY));
+        transition
     }
 
     /// Closes the circuit and forgets its history.

@@ -66,13 +66,15 @@ impl Cell<'_> {
         if word.generation() != generation || word.state() != State::HalfOpen {
             return None;
         }
-        // Lapses come first: what they decided, they decided before this vote.
-        let lapsed = self.settle_half_open(word, now, 0);
-        // A lease whose deadline has passed has voted already, noticed or not.
-        if lapsed.is_some() || lease.1 <= now / MS || !self.end_slot(generation, lease.0, lease.1, succeeded) {
-            return lapsed;
+        // What lapsed before came first: if it decided, this result is a stale one.
+        if let Some(transition) = self.settle_half_open(word, now, 0) {
+            return Some(transition);
         }
-        self.settle_by_vote(word, now, server_ms)
+        // A lease whose deadline has passed has voted already, noticed or not.
+        if lease.1 <= now / MS || !self.end_slot(generation, lease.0, lease.1, succeeded, now / MS) {
+            return None;
+        }
+        self.settle_half_open(word, now, server_ms)
     }
 
     fn record_closed(&self, permit: Permit, watch: Option<Watch>, vote: Vote, now: u64) -> Option<Transition> {

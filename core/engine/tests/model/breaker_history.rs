@@ -1,0 +1,283 @@
+//! Random histories of a circuit breaker.
+
+use std::sync::atomic::AtomicU64;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::TestCaseResult;
+use seawall_engine::chance::Source;
+use seawall_engine::outcome::Verdict;
+use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Permit, State, Vote, Window};
+use seawall_engine::time::MS;
+
+use crate::breaker::{Model, No, Ticket};
+use crate::{Coverage, runner};
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Admit,
+    /// The n-th open permit ends; `twice` gives it back a second time.
+    End {
+        which: usize,
+        verdict: Verdict,
+        first: bool,
+        server_ms: u64,
+        twice: bool,
+    },
+    Advance(u64),
+    Isolate(Option<u64>),
+    Disable(Option<u64>),
+    Reset,
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![4 => Just(Verdict::Success), 6 => Just(Verdict::Failure), 1 => Just(Verdict::Ignored)]
+}
+
+fn end() -> impl Strategy<Value = Step> {
+    let server = prop_oneof![5 => Just(0), 1 => 1..3_000u64];
+    (any::<usize>(), verdict(), any::<bool>(), server, prop::bool::weighted(0.1))
+        .prop_map(|(which, verdict, first, server_ms, twice)| Step::End { which, verdict, first, server_ms, twice })
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let expiry = || prop::option::weighted(0.8, 1..400u64);
+    prop_oneof![
+        40 => Just(Step::Admit),
+        40 => end(),
+        12 => (0..100 * MS).prop_map(Step::Advance),
+        12 => (0..150u64).prop_map(|ms| Step::Advance(ms * MS)),
+        4 => (0..2_500u64).prop_map(|ms| Step::Advance(ms * MS)),
+        1 => expiry().prop_map(Step::Isolate),
+        1 => expiry().prop_map(Step::Disable),
+        1 => Just(Step::Reset),
+    ]
+}
+
+fn options() -> impl Strategy<Value = Breaker> {
+    let window = prop_oneof![(1..200u64).prop_map(|ms| Window::Time(ms * MS)), (1..60u32).prop_map(Window::Count)];
+    let rules = (prop::option::of(1..=10_000u32), 1..12u32, prop::option::of(1..6u32), prop::option::of(1..6u32));
+    let breaks = (1..300u64, 0..1_000u64, 0..=10_000u32, 1..1_500u64);
+    let trials = (1..6u32, any::<prop::sample::Index>(), 1..400u64, any::<bool>());
+    (window, rules, breaks, trials).prop_map(|(window, rules, breaks, trials)| Breaker {
+        failure_ratio: rules.0,
+        minimum_throughput: rules.1,
+        slow: None,
+        window,
+        consecutive: rules.2,
+        throttle: false,
+        ramp_ms: None,
+        quiet_streak: rules.3,
+        break_ms: breaks.0,
+        max_break_ms: breaks.0 + breaks.1,
+        break_jitter: breaks.2,
+        reset_after_ms: breaks.3,
+        slots: trials.0,
+        successes_to_close: 1 + trials.1.index(trials.0 as usize) as u32,
+        lease: (trials.2, trials.3),
+        has_on: false,
+    })
+}
+
+/// Both sides, and the permits that are out.
+struct Both<'a> {
+    cell: Cell<'a>,
+    model: Model,
+    open: Vec<(Permit, Ticket)>,
+    now: u64,
+}
+
+impl Both<'_> {
+    fn play(&mut self, step: Step, coverage: &Coverage) -> TestCaseResult {
+        match step {
+            Step::Admit => self.admit(coverage)?,
+            Step::End { which, verdict, first, server_ms, twice } if !self.open.is_empty() => {
+                let (permit, ticket) = self.open.swap_remove(which % self.open.len());
+                for _ in 0..if twice && ticket.is_trial() { 2 } else { 1 } {
+                    let moved = self.cell.record(permit, Vote { verdict, is_first: first, server_ms }, self.now);
+                    self.model.record(ticket, verdict, first, server_ms, self.now);
+                    prop_assert_eq!(moved, self.model.moved, "after a result");
+                    self.note(coverage);
+                }
+            }
+            Step::End { .. } => {}
+            Step::Advance(ns) => self.now += ns,
+            Step::Isolate(ms) => self.hold(State::Isolated, ms),
+            Step::Disable(ms) => self.hold(State::Disabled, ms),
+            Step::Reset => {
+                self.cell.reset();
+                self.model.reset(self.now);
+            }
+        }
+        self.compare(coverage)
+    }
+
+    fn hold(&mut self, state: State, ms: Option<u64>) {
+        let until = ms.map(|ms| self.now / MS + ms);
+        self.cell.hold(state, until.unwrap_or(0), self.now);
+        self.model.hold(state, until, self.now);
+    }
+
+    fn admit(&mut self, coverage: &Coverage) -> TestCaseResult {
+        let (got, moved) = self.cell.admit(Ask::default(), self.now);
+        let wanted = self.model.admit(self.now);
+        prop_assert_eq!(moved, self.model.moved, "after an admission");
+        self.note(coverage);
+        match (got, wanted) {
+            (Ok(permit), Ok(ticket)) => self.open.push((permit, ticket)),
+            (Err(refusal), Err(no)) => {
+                let said = No { state: refusal.state, generation: refusal.generation, retry_after_ms: refusal.retry_after_ms };
+                prop_assert_eq!(said, no);
+                coverage.saw(format!("refused {}", no.state.name()));
+            }
+            (got, wanted) => prop_assert!(false, "engine {got:?}, model {wanted:?}"),
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, coverage: &Coverage) {
+        if let Some(moved) = self.model.moved {
+            coverage.saw(format!("{} -> {}", moved.from.name(), moved.to.name()));
+        }
+        if std::mem::take(&mut self.model.lapsed) {
+            coverage.saw("a lapse opened");
+        }
+    }
+
+    fn compare(&self, coverage: &Coverage) -> TestCaseResult {
+        let state = self.model.state(self.now);
+        prop_assert_eq!(self.cell.state(self.now), state);
+        prop_assert_eq!(self.cell.counts(self.now), self.model.counts(self.now));
+        let frozen = self.cell.frozen();
+        prop_assert_eq!((frozen.total, frozen.failures), self.model.frozen);
+        prop_assert_eq!(self.cell.would_refuse(Ask::default(), self.now).is_some(), self.model.would_refuse(self.now), "in {:?}", state);
+        coverage.saw(state.name());
+        Ok(())
+    }
+}
+
+fn run(options: &Breaker, seed: u64, steps: &[Step], coverage: &Coverage) -> TestCaseResult {
+    let words: Vec<_> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let source = Source::new(seed, "model");
+    let model = Model::new(options.clone(), source);
+    let mut both = Both {
+        cell: Cell { options, words: &words[..options.words()], window: &words[options.words()..], source },
+        model,
+        open: Vec::new(),
+        now: 0,
+    };
+    for (number, step) in steps.iter().enumerate() {
+        both.play(*step, coverage).map_err(|error| TestCaseError::fail(format!("step {number}, {step:?}: {error}")))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_breaker_does_what_the_model_does() {
+    let coverage = Coverage::default();
+    let histories = (options(), any::<u64>(), vec(step(), 1..200));
+    let result = runner(600).run(&histories, |(options, seed, steps)| run(&options, seed, &steps, &coverage));
+    result.unwrap_or_else(|error| panic!("{error}"));
+    coverage.assert_all(&[
+        "closed",
+        "open",
+        "half_open",
+        "isolated",
+        "disabled",
+        "closed -> open",
+        "open -> half_open",
+        "half_open -> closed",
+        "half_open -> open",
+        "isolated -> half_open",
+        "disabled -> closed",
+        "refused open",
+        "refused half_open",
+        "refused isolated",
+        "a lapse opened",
+    ]);
+}
+
+/// Opens on the first failure for 100 ms, then has three trials, two of which close; leases of 50 ms.
+fn small() -> Breaker {
+    Breaker {
+        failure_ratio: None,
+        minimum_throughput: 1,
+        slow: None,
+        window: Window::Count(10),
+        consecutive: Some(1),
+        throttle: false,
+        ramp_ms: None,
+        quiet_streak: None,
+        break_ms: 100,
+        max_break_ms: 1_000,
+        break_jitter: 0,
+        reset_after_ms: 1_000,
+        slots: 3,
+        successes_to_close: 2,
+        lease: (50, false),
+        has_on: false,
+    }
+}
+
+fn ended(verdict: Verdict) -> Step {
+    Step::End { which: 0, verdict, first: true, server_ms: 0, twice: false }
+}
+
+/// Plays `steps` after a break has ended.
+fn run_half_open(steps: &[Step]) {
+    let opening = [Step::Admit, ended(Verdict::Failure), Step::Advance(100 * MS)];
+    let steps: Vec<_> = opening.iter().chain(steps).copied().collect();
+    run(&small(), 0, &steps, &Coverage::default()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_break_runs_from_the_failure_that_decided_it_not_from_an_earlier_lapse() {
+    let wait = Step::Advance(30 * MS);
+    run_half_open(&[
+        Step::Admit,
+        wait,
+        Step::Admit,
+        wait,
+        Step::End { which: 1, verdict: Verdict::Failure, first: true, server_ms: 0, twice: false },
+        Step::Advance(95 * MS),
+    ]);
+}
+
+#[test]
+fn a_break_runs_from_the_lapse_that_decided_it_not_from_a_later_one() {
+    let wait = Step::Advance(5 * MS);
+    run_half_open(&[Step::Admit, wait, Step::Admit, wait, Step::Admit, Step::Advance(70 * MS), Step::Admit]);
+}
+
+#[test]
+fn a_failure_in_the_millisecond_of_a_lapse_comes_after_it() {
+    let options = Breaker { lease: (119, true), ..small() };
+    let failed = Step::End { which: 1, verdict: Verdict::Failure, first: true, server_ms: 0, twice: false };
+    let opening = [Step::Admit, ended(Verdict::Failure), Step::Advance(100 * MS)];
+    let trials = [Step::Admit, Step::Advance(119 * MS), Step::Admit, failed];
+    let next = [Step::Advance(200 * MS), Step::Admit, Step::Admit, Step::Admit, Step::Advance(40 * MS), Step::Admit];
+    let steps = [&opening[..], &trials, &next].concat();
+    run(&options, 0, &steps, &Coverage::default()).unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn a_result_after_a_lapse_that_decided_is_stale() {
+    let wait = Step::Advance(20 * MS);
+    run_half_open(&[
+        Step::Admit,
+        Step::Admit,
+        wait,
+        Step::Admit,
+        Step::Advance(31 * MS),
+        Step::End { which: 2, verdict: Verdict::Failure, first: true, server_ms: 900, twice: false },
+    ]);
+}
+
+#[test]
+fn isolating_a_circuit_that_was_closed_long_does_not_bring_its_old_breaks_back() {
+    let success = [Step::Admit, ended(Verdict::Success)];
+    let mut steps = [success, success].concat();
+    steps.extend([Step::Advance(1_000 * MS), Step::Isolate(Some(1)), Step::Advance(MS)]);
+    steps.extend([Step::Admit, ended(Verdict::Failure), Step::Admit, ended(Verdict::Failure)]);
+    run_half_open(&steps);
+}
