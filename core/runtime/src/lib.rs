@@ -14,6 +14,7 @@ mod metrics;
 mod policy;
 mod registry;
 mod repeats;
+mod stale;
 mod state;
 
 pub use call::{Call, Ended, Op};

@@ -10,12 +10,13 @@ use seawall_engine::pipeline::Env;
 use seawall_engine::policy::breaker::{Cell, State};
 use seawall_engine::step::Transition;
 use seawall_engine::table::layout::budget;
-use seawall_engine::time::ceil_ms;
+use seawall_engine::time::{MS, ceil_ms};
 use serde_json::json;
 
 use crate::config::{Compiled, ConfigError, Parts, Spec};
 use crate::events;
 use crate::metrics::Counters;
+use crate::stale::Stale;
 use crate::state::{KeyState, Queue, words};
 
 /// The most keys of one policy; later ones share the overflow key.
@@ -36,6 +37,7 @@ pub struct Policy {
     calls: AtomicU64,
     chaos_seen: AtomicU64,
     pub(crate) counters: Counters,
+    stale: Mutex<Stale>,
 }
 
 impl Policy {
@@ -54,6 +56,7 @@ impl Policy {
             calls: AtomicU64::new(0),
             chaos_seen: AtomicU64::new(0),
             counters: Counters::default(),
+            stale: Mutex::default(),
         }
     }
 
@@ -68,7 +71,7 @@ impl Policy {
         self.label.lock().get_or_insert_with(|| label.to_owned());
     }
 
-    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `attempt_ms`, `total_ms`.
+    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `attempt_ms`, `total_ms`, `stale` (whether good values are kept).
     #[must_use]
     pub fn info(&self) -> String {
         let engine = &self.compiled.engine;
@@ -76,6 +79,7 @@ impl Policy {
             "label": self.label(),
             "keyed": self.keyed,
             "parts": self.parts,
+            "stale": self.compiled.stale.is_some(),
             "attempt_ms": engine.attempt_ns.map(ceil_ms),
             "total_ms": engine.total_ns.map(ceil_ms),
         })
@@ -87,6 +91,7 @@ impl Policy {
         self.keys.write().clear();
         self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
         self.counters.forget();
+        *self.stale.lock() = Stale::default();
     }
 
     pub(crate) fn next_ordinal(&self) -> u64 {
@@ -108,6 +113,17 @@ impl Policy {
         self.keys.read().iter().map(|(key, state)| (key.clone(), Arc::clone(state))).collect()
     }
 
+    /// Keeps a good value of `bytes` under `key`: the slot for the language to hold it in (-1: not kept), and the slots to empty.
+    pub fn stale_put(&self, key: &str, bytes: u64, now: u64) -> (i64, Vec<i64>) {
+        self.compiled.stale.as_ref().map_or((-1, Vec::new()), |bounds| self.stale.lock().put(bounds, key, bytes, now / MS))
+    }
+
+    /// The slot of the good value under `key` that is not too old, or -1.
+    #[must_use]
+    pub fn stale_find(&self, key: &str, now: u64) -> i64 {
+        self.compiled.stale.as_ref().map_or(-1, |bounds| self.stale.lock().find(bounds, key, now / MS))
+    }
+
     fn source(&self, seed: Option<u64>) -> Source {
         let seed = seed.or(self.seed).or_else(crate::registry::test_seed).unwrap_or(self.own_seed);
         Source::new(seed, self.name.as_deref().unwrap_or(""))
@@ -120,6 +136,7 @@ impl Policy {
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
             rate_limit: &state.rate_limit,
+            hedge: &state.hedge,
             budget: &self.budget,
             chaos_seen: &self.chaos_seen,
             source: self.source(None),

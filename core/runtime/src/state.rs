@@ -17,6 +17,7 @@ pub(crate) struct KeyState {
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
+    pub(crate) hedge: Box<[AtomicU64]>,
     pub(crate) repeats: Repeats,
 }
 
@@ -42,9 +43,15 @@ impl KeyState {
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
+            hedge: words(hedge_words(policy)),
             repeats: Repeats::default(),
         }
     }
+}
+
+/// Only the percentile needs to remember durations.
+fn hedge_words(policy: &Policy) -> usize {
+    policy.hedge.as_ref().filter(|hedge| hedge.delay_ms.is_none()).map_or(0, |_| seawall_engine::table::layout::hedge::WORDS)
 }
 
 /// So many words of zero.

@@ -39,6 +39,7 @@ pub const ERRORS: &[ErrorRow] = &[
     row("store.schema", "StoreError", 0, "The store was written by a version whose schema this one does not know."),
     row("store.busy", "StoreError", 0, "Other processes held the store for longer than the write may take."),
     row("store.full", "StoreError", 0, "The disk or the store's own limit is full."),
+    row("timeout.idle", "TimeoutExceededError", 0, "A stream's next item took longer than `timeout.idle`."),
 ];
 
 /// Why a retry stopped: the `reason` of `failure(error)`. Crosses the boundary as text.
@@ -51,6 +52,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("budget_exhausted", "The retry budget is used up."),
     ("breaker_open", "The circuit breaker inside the retry has opened."),
     ("cancelled", "The caller gave up."),
+    ("stream_broken", "The stream failed after its first item; what the consumer has seen cannot be taken back."),
 ];
 
 /// The index of `code` in [`ERRORS`]. Only for codes of the table: an unknown one gives the first row.

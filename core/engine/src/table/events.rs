@@ -51,8 +51,13 @@ pub const EVENTS: &[EventRow] = &[
         "Work that could not be cut ended after its limit; its outcome was delivered.",
     ),
     row("bulkhead.queued", "debug", &["in_use", "queued"], "The call waits for a slot."),
-    row("chaos.injected", "warning", &["attempt", "fault", "latency_ms"], "Chaos struck this attempt."),
-    row("fallback.used", "warning", &["step", "error_type"], "A fallback answered in place of the call."),
+    row("chaos.injected", "warning", &["attempt", "fault", "outcome", "latency_ms"], "Chaos struck this attempt."),
+    row(
+        "fallback.used",
+        "warning",
+        &["step", "error_type"],
+        "A fallback answered in place of the call: a step by its number, or `stale` for the last good value.",
+    ),
     row("fallback.failed", "error", &["step"], "A fallback failed too."),
     row("dlq.written", "warning", &["queue", "letter_id", "attempts", "error_type"], "The failed call was recorded as a dead letter."),
     row(
@@ -64,6 +69,12 @@ pub const EVENTS: &[EventRow] = &[
     row("dlq.lost", "error", &["queue", "error_type"], "The failed call could not be recorded; the caller still gets its own error."),
     row("dlq.redriven", "info", &["queue", "letter_id", "outcome"], "A letter was handed to its handler, and how that ended."),
     row("config.loaded", "info", &["path", "policies"], "A policy file was loaded."),
+    row(
+        "hedge.started",
+        "info",
+        &["attempt", "delay_ms"],
+        "Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).",
+    ),
 ];
 
 /// The row of `name`.
