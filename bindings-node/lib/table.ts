@@ -18,6 +18,7 @@ export const ERROR_CODES = [
   'store.busy',
   'store.full',
   'circuit.throttled',
+  'timeout.idle',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -32,6 +33,7 @@ export const REASONS = [
   'budget_exhausted',
   'breaker_open',
   'cancelled',
+  'stream_broken',
 ] as const;
 
 export type Reason = (typeof REASONS)[number];
@@ -61,6 +63,7 @@ export const EVENTS = [
   'mode.changed',
   'config.reloaded',
   'config.refused',
+  'hedge.started',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -71,6 +74,7 @@ export const STRATEGIES = [
   'dead_letter',
   'timeout',
   'retry',
+  'hedge',
   'rate_limit',
   'bulkhead',
   'circuit_breaker',
@@ -113,6 +117,8 @@ export const ERROR_CLASSES: Readonly<Record<ErrorCode, readonly [string, number]
   'store.full': ['StoreError', 0],
   /** The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close. */
   'circuit.throttled': ['CircuitOpenError', 503],
+  /** A stream's next item took longer than `timeout.idle`. */
+  'timeout.idle': ['TimeoutExceededError', 0],
 };
 
 /** Each event's severity and its own fields. */
@@ -142,8 +148,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   /** The call waits for a slot. */
   'bulkhead.queued': ['debug', ['in_use', 'queued']],
   /** Chaos struck this attempt. */
-  'chaos.injected': ['warning', ['attempt', 'fault', 'latency_ms']],
-  /** A fallback answered in place of the call. */
+  'chaos.injected': ['warning', ['attempt', 'fault', 'outcome', 'latency_ms']],
+  /** A fallback answered in place of the call: a step by its number, or `stale` for the last good value. */
   'fallback.used': ['warning', ['step', 'error_type']],
   /** A fallback failed too. */
   'fallback.failed': ['error', ['step']],
@@ -163,6 +169,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'config.reloaded': ['info', ['path', 'changed']],
   /** A policy file was refused, all of it: what was in force stays. */
   'config.refused': ['error', ['path', 'reason']],
+  /** Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0). */
+  'hedge.started': ['info', ['attempt', 'delay_ms']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */
@@ -170,6 +178,11 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
   'fallback': {
     value: '',
     steps: '',
+    stale_if_error: 'false',
+    max_age: '5m',
+    stale_key: '',
+    max_entries: '1000',
+    max_bytes: '10000000',
     on: '',
     ignore: '',
   },
@@ -186,6 +199,7 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
   'timeout': {
     attempt: '',
     total: '',
+    idle: '',
     thread: 'false',
   },
   'retry': {
@@ -202,6 +216,10 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     on: '',
     ignore: '',
     on_result: '',
+  },
+  'hedge': {
+    delay: 'p95',
+    max_hedges: '1',
   },
   'rate_limit': {
     rate: '',
@@ -236,6 +254,8 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
   },
   'chaos': {
     fault: '',
+    outcome: '',
+    behavior: '',
     latency: '',
     rate: '',
     seed: 'the policy object\'s',
@@ -257,6 +277,14 @@ export type DurationLike = string | number;
 export interface FallbackData {
   /** What to return in place of an error. */
   value?: unknown;
+  /** Try the last good value of the same arguments before anything else. Default: false. */
+  staleIfError?: boolean;
+  /** How old a stale value may be. Default: 5m. */
+  maxAge?: DurationLike;
+  /** Stale values kept; the longest unused go first. Default: 1000. */
+  maxEntries?: number;
+  /** Bytes of stale values kept, as encoded. Default: 10000000. */
+  maxBytes?: number;
 }
 
 /** What is data among the options of `deadLetter`. */
@@ -275,6 +303,8 @@ export interface TimeoutData {
   attempt?: DurationLike;
   /** The limit of the whole call: attempts, waits and queues. */
   total?: DurationLike;
+  /** The longest wait between two items of a stream. */
+  idle?: DurationLike;
   /** Python, sync: run each attempt in a thread that can be walked away from. Default: false. */
   thread?: boolean;
 }
@@ -299,6 +329,14 @@ export interface RetryData {
   waitForBreaker?: boolean;
   /** How many retries the calls of the last ten seconds pay for; one budget per name. Default: { ratio = 0.2, per_second = 1 }. */
   retryBudget?: { ratio?: number; perSecond?: number } | null | false;
+}
+
+/** What is data among the options of `hedge`. */
+export interface HedgeData {
+  /** How long an attempt may run before another is started beside it: a duration, or `p95` of the successful attempts of the last 30 s. Default: p95. */
+  delay?: DurationLike | 'p95';
+  /** Attempts that may be started beside others, per call. Default: 1. */
+  maxHedges?: number;
 }
 
 /** What is data among the options of `rateLimit`. */

@@ -20,6 +20,7 @@ ErrorCode = Literal[
     "store.busy",
     "store.full",
     "circuit.throttled",
+    "timeout.idle",
 ]
 
 # Every error code; a code crosses the boundary as its index here.
@@ -40,6 +41,7 @@ ERROR_CODES: Final[tuple[ErrorCode, ...]] = (
     "store.busy",
     "store.full",
     "circuit.throttled",
+    "timeout.idle",
 )
 
 Reason = Literal[
@@ -51,6 +53,7 @@ Reason = Literal[
     "budget_exhausted",
     "breaker_open",
     "cancelled",
+    "stream_broken",
 ]
 
 # Why a retry stopped.
@@ -63,6 +66,7 @@ REASONS: Final[tuple[Reason, ...]] = (
     "budget_exhausted",
     "breaker_open",
     "cancelled",
+    "stream_broken",
 )
 
 EventName = Literal[
@@ -89,6 +93,7 @@ EventName = Literal[
     "mode.changed",
     "config.reloaded",
     "config.refused",
+    "hedge.started",
 ]
 
 # Every event.
@@ -116,6 +121,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "mode.changed",
     "config.reloaded",
     "config.refused",
+    "hedge.started",
 )
 
 Strategy = Literal[
@@ -123,6 +129,7 @@ Strategy = Literal[
     "dead_letter",
     "timeout",
     "retry",
+    "hedge",
     "rate_limit",
     "bulkhead",
     "circuit_breaker",
@@ -135,6 +142,7 @@ STRATEGIES: Final[tuple[Strategy, ...]] = (
     "dead_letter",
     "timeout",
     "retry",
+    "hedge",
     "rate_limit",
     "bulkhead",
     "circuit_breaker",
@@ -159,6 +167,7 @@ ERROR_CLASSES: Final[dict[ErrorCode, tuple[str, int]]] = {
     "store.busy": ("StoreError", 0),  # Other processes held the store for longer than the write may take.
     "store.full": ("StoreError", 0),  # The disk or the store's own limit is full.
     "circuit.throttled": ("CircuitOpenError", 503),  # The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.
+    "timeout.idle": ("TimeoutExceededError", 0),  # A stream's next item took longer than `timeout.idle`.
 }
 
 # Each event's severity and its own fields.
@@ -175,8 +184,8 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "timeout.fired": ("warning", ("code", "attempt",)),  # A limit passed and the work was cut or abandoned.
     "timeout.late": ("warning", ("attempt", "duration_ms",)),  # Work that could not be cut ended after its limit; its outcome was delivered.
     "bulkhead.queued": ("debug", ("in_use", "queued",)),  # The call waits for a slot.
-    "chaos.injected": ("warning", ("attempt", "fault", "latency_ms",)),  # Chaos struck this attempt.
-    "fallback.used": ("warning", ("step", "error_type",)),  # A fallback answered in place of the call.
+    "chaos.injected": ("warning", ("attempt", "fault", "outcome", "latency_ms",)),  # Chaos struck this attempt.
+    "fallback.used": ("warning", ("step", "error_type",)),  # A fallback answered in place of the call: a step by its number, or `stale` for the last good value.
     "fallback.failed": ("error", ("step",)),  # A fallback failed too.
     "dlq.written": ("warning", ("queue", "letter_id", "attempts", "error_type",)),  # The failed call was recorded as a dead letter.
     "dlq.unredrivable": ("error", ("queue", "letter_id",)),  # The letter was recorded, but its arguments could not be encoded: it cannot be redriven.
@@ -186,6 +195,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "mode.changed": ("warning", ("from", "to", "reason", "author", "expires_in_ms",)),  # Somebody set the policy's mode.
     "config.reloaded": ("info", ("path", "changed",)),  # A policy file changed the options of a policy in use; `changed` lists them.
     "config.refused": ("error", ("path", "reason",)),  # A policy file was refused, all of it: what was in force stays.
+    "hedge.started": ("info", ("attempt", "delay_ms",)),  # Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.
@@ -193,6 +203,11 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "fallback": {
         "value": "",  # What to return in place of an error.
         "steps": "",  # Values or functions, tried in order; written as positional arguments.
+        "stale_if_error": "false",  # Try the last good value of the same arguments before anything else.
+        "max_age": "5m",  # How old a stale value may be.
+        "stale_key": "",  # Gives the key of a stale value from the call's arguments; default: all of them, by value.
+        "max_entries": "1000",  # Stale values kept; the longest unused go first.
+        "max_bytes": "10000000",  # Bytes of stale values kept, as encoded.
         "on": "",  # Which final errors are answered; default: all but cancellation and programming errors.
         "ignore": "",  # Which final errors are not answered.
     },
@@ -209,6 +224,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "timeout": {
         "attempt": "",  # The limit of each attempt.
         "total": "",  # The limit of the whole call: attempts, waits and queues.
+        "idle": "",  # The longest wait between two items of a stream.
         "thread": "false",  # Python, sync: run each attempt in a thread that can be walked away from.
     },
     "retry": {
@@ -225,6 +241,10 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "on": "",  # Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.
         "ignore": "",  # Subtracts from what counts as a failure: a class, a code, a predicate, or several of these.
         "on_result": "",  # A predicate on results: a rejected one counts as a failure.
+    },
+    "hedge": {
+        "delay": "p95",  # How long an attempt may run before another is started beside it: a duration, or `p95` of the successful attempts of the last 30 s.
+        "max_hedges": "1",  # Attempts that may be started beside others, per call.
     },
     "rate_limit": {
         "rate": "",  # How many calls per second, minute or hour. Must be given.
@@ -259,6 +279,8 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "chaos": {
         "fault": "",  # The error to raise: a class, a factory, or a weighted list of these.
+        "outcome": "",  # The value to return in the callee's place: a value, a function, or a weighted list of these.
+        "behavior": "",  # A function that runs inside each attempt that is struck, before everything else.
         "latency": "",  # The delay to add: a duration or a range.
         "rate": "",  # The share of attempts struck. Must be given.
         "seed": "the policy object's",  # Decides which attempts are struck.

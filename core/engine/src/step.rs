@@ -27,6 +27,12 @@ pub enum Input {
     Granted,
     /// The caller gave up.
     Cancelled,
+    /// The consumer of a stream waits for its next item: the callee's time runs.
+    Asked(u32),
+    /// An item of a stream arrived: the consumer's time runs, which does not count.
+    Item(u32),
+    /// The consumer of a stream stops before the end.
+    Stopped(u32),
     /// Which of `on` and `ignore` match the error that would surface.
     Classified(Bits),
     /// The dead letter was written, or was not.
@@ -44,6 +50,8 @@ pub enum StepEnd {
     Returned,
     /// The caller gave up meanwhile.
     Cancelled,
+    /// Nothing stale is stored.
+    Missing,
 }
 
 /// What a timer or a sleep is for.
@@ -59,6 +67,10 @@ pub enum TimerReason {
     Total = 3,
     /// The longest wait in a queue.
     Queue = 4,
+    /// The longest wait between two items of a stream.
+    Idle = 5,
+    /// The wait before another attempt is started beside the running one.
+    Hedge = 6,
 }
 
 impl TimerReason {
@@ -71,6 +83,8 @@ impl TimerReason {
             2 => Some(Self::Attempt),
             3 => Some(Self::Total),
             4 => Some(Self::Queue),
+            5 => Some(Self::Idle),
+            6 => Some(Self::Hedge),
             _ => None,
         }
     }
@@ -87,9 +101,11 @@ pub enum Output {
         deadline_ms: Option<u64>,
         /// Injected latency.
         latency_ms: u64,
-        /// The injected fault's number.
-        fault: Option<u32>,
+        /// What is raised or returned in the callee's place.
+        injected: Option<Injection>,
     },
+    /// Run the chaos behaviour inside this attempt, before everything else of it.
+    Behavior(u32),
     /// Cancel or abandon an attempt.
     Cancel(u32),
     /// Wait, once, exactly so long.
@@ -104,12 +120,21 @@ pub enum Output {
     Failed(Failure),
     /// Write the dead letter.
     Letter,
-    /// Run this step of the fallback.
-    Fallback(u32),
+    /// Run this step of the fallback; none is the stale result.
+    Fallback(Option<u32>),
     /// The call is over.
     Finish(Finish),
     /// Tell hooks and logs.
     Event(Event),
+}
+
+/// What chaos puts in the callee's place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Injection {
+    /// Raise the fault of this number.
+    Fault(u32),
+    /// Return the outcome of this number.
+    Outcome(u32),
 }
 
 /// The error that would surface.
@@ -141,8 +166,8 @@ pub enum Finish {
     Value(u32),
     /// With the error made at [`Output::Failed`].
     Error,
-    /// With the value of this fallback step.
-    Fallback(u32),
+    /// With the value of this fallback step, or the stale result.
+    Fallback(Option<u32>),
     /// With the caller's own cancellation.
     Cancelled,
 }
@@ -159,9 +184,10 @@ pub enum Event {
     TimeoutFired { code: &'static str, attempt: u32 },
     TimeoutLate { attempt: u32, duration_ms: u64 },
     Queued { in_use: u32, queued: u32 },
-    Chaos { attempt: u32, fault: Option<u32>, latency_ms: u64 },
-    FallbackUsed { step: u32 },
-    FallbackFailed { step: u32 },
+    Chaos { attempt: u32, injected: Option<Injection>, latency_ms: u64 },
+    FallbackUsed { step: Option<u32> },
+    FallbackFailed { step: Option<u32> },
+    HedgeStarted { attempt: u32, delay_ms: u64 },
 }
 
 /// A change of a circuit breaker's state.

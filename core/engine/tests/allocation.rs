@@ -156,6 +156,7 @@ fn a_first_try_allocates_its_list_of_attempts_alone() {
         bulkhead: &bulkhead,
         waiters: &waiters,
         rate_limit: &rate_limit,
+        hedge: &[],
         budget: &budget,
         chaos_seen: &chaos_seen,
         source,

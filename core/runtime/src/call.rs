@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
 use seawall_engine::pipeline::{self, AttemptState, Begin};
-use seawall_engine::step::{Event, Failure, Finish, How, Input, Output, Outputs, StepEnd, TimerReason};
+use seawall_engine::step::{Event, Failure, Finish, How, Injection, Input, Output, Outputs, StepEnd, TimerReason};
 use seawall_engine::table::errors::index;
 use seawall_engine::time::MS;
 use serde_json::json;
@@ -53,7 +53,6 @@ pub struct Call {
     begin: Begin,
     /// What a mode function said of this call.
     said: Option<Mode>,
-    mode: Option<Mode>,
     key: Option<String>,
     correlation_id: String,
     call: pipeline::Call,
@@ -66,7 +65,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that has not begun. `flags`: 1 for a cooperative driver, 2 if `only` spares the call from chaos. `deadline_ms`: left of a caller's deadline, or -1.
+    /// A call that has not begun. `flags`: 1 for a cooperative driver, 2 if `only` spares the call from chaos,
+    /// 4 and 8 if a mode function said shadow or disabled, 16 for a stream, 32 for a guard. `deadline_ms`: left of a caller's deadline, or -1.
     ///
     /// # Errors
     /// If the policy has a key and the call has none.
@@ -86,6 +86,9 @@ impl Call {
             reentrant: false,
             redrives,
             ordinal: policy.next_ordinal(),
+            stream: flags & 16 != 0,
+            guard: flags & 32 != 0,
+            mode: Mode::Enforce,
         };
         let state = policy.serve(key);
         Ok(Self {
@@ -93,7 +96,6 @@ impl Call {
             view: View::of(policy, &state),
             begin,
             said: said(flags),
-            mode: None,
             state,
             key: key.map(str::to_owned),
             correlation_id: correlation_id.to_owned(),
@@ -119,7 +121,7 @@ impl Call {
 
     /// Begins. A call keeps the mode it begins in.
     pub fn start(&mut self, now: u64) -> Vec<Op> {
-        self.mode.get_or_insert_with(|| self.said.unwrap_or_else(|| self.policy.mode(now)));
+        self.call.set_mode(self.said.unwrap_or_else(|| self.policy.mode(now)));
         self.step(now, Input::Start)
     }
 
@@ -157,6 +159,21 @@ impl Call {
         self.step(now, Input::Cancelled)
     }
 
+    /// The consumer of a stream waits for its next item.
+    pub fn asked(&mut self, now: u64, attempt: u32) -> Vec<Op> {
+        self.step(now, Input::Asked(attempt))
+    }
+
+    /// An item of a stream arrived.
+    pub fn item(&mut self, now: u64, attempt: u32) -> Vec<Op> {
+        self.step(now, Input::Item(attempt))
+    }
+
+    /// The consumer of a stream stops before the end.
+    pub fn stopped(&mut self, now: u64, attempt: u32) -> Vec<Op> {
+        self.step(now, Input::Stopped(attempt))
+    }
+
     /// Which of `on` and `ignore` match the error that would surface.
     pub fn classified(&mut self, now: u64, bits: u32) -> Vec<Op> {
         self.step(now, Input::Classified(Bits(bits)))
@@ -168,11 +185,12 @@ impl Call {
         self.step(now, Input::LetterEnded(ok))
     }
 
-    /// A fallback step returned (1), failed (0) or was cancelled (2).
+    /// A fallback step returned (1), failed (0), was cancelled (2) or had nothing stale to give (3).
     pub fn fallback_ended(&mut self, now: u64, ok: u8) -> Vec<Op> {
         let end = match ok {
             0 => StepEnd::Failed,
             1 => StepEnd::Returned,
+            3 => StepEnd::Missing,
             _ => StepEnd::Cancelled,
         };
         self.step(now, Input::FallbackEnded(end))
@@ -208,8 +226,8 @@ impl Call {
         let op = |code: u8, args: [i64; 4]| Op { code, args, record: None };
         let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         match output {
-            Output::Start { attempt, deadline_ms, latency_ms, fault } => {
-                op(0, [attempt.into(), deadline_ms.map_or(-1, ms), ms(latency_ms), fault.map_or(-1, i64::from)])
+            Output::Start { attempt, deadline_ms, latency_ms, injected } => {
+                op(0, [attempt.into(), deadline_ms.map_or(-1, ms), ms(latency_ms), injected_arg(injected)])
             }
             Output::Cancel(attempt) => op(1, [attempt.into(), 0, 0, 0]),
             Output::Sleep(reason, wait) => op(2, [reason as i64, ms(wait), 0, 0]),
@@ -221,7 +239,8 @@ impl Call {
                 op(6, failed_args(failure))
             }
             Output::Letter => op(7, [0; 4]),
-            Output::Fallback(step) => op(8, [step.into(), 0, 0, 0]),
+            Output::Fallback(step) => op(8, [step_arg(step), 0, 0, 0]),
+            Output::Behavior(attempt) => op(11, [attempt.into(), 0, 0, 0]),
             Output::Finish(finish) => {
                 self.policy.counters.call(self.call_end(finish));
                 op(9, finish_args(finish))
@@ -246,6 +265,9 @@ impl Call {
                 Some(repeats) => record.insert("repeats".into(), repeats.into()),
                 None => record.insert("severity".into(), "debug".into()),
             };
+        }
+        if self.call.mode() == Mode::Shadow {
+            record.insert("mode".into(), Mode::Shadow.name().into());
         }
         events::complete(record, &self.policy.label(), self.key.as_deref(), &self.correlation_id)
     }
@@ -314,6 +336,20 @@ fn said(flags: u32) -> Option<Mode> {
     }
 }
 
+/// The stale result is step -1.
+fn step_arg(step: Option<u32>) -> i64 {
+    step.map_or(-1, i64::from)
+}
+
+/// -1 for the callee, n for fault n, -2 - n for outcome n.
+fn injected_arg(injected: Option<Injection>) -> i64 {
+    match injected {
+        None => -1,
+        Some(Injection::Fault(number)) => number.into(),
+        Some(Injection::Outcome(number)) => -2 - i64::from(number),
+    }
+}
+
 fn failed_args(failure: Failure) -> [i64; 4] {
     let retry_after = failure.retry_after_ms.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
     match failure.how {
@@ -327,7 +363,7 @@ fn finish_args(finish: Finish) -> [i64; 4] {
     match finish {
         Finish::Value(attempt) => [0, attempt.into(), 0, 0],
         Finish::Error => [1, 0, 0, 0],
-        Finish::Fallback(step) => [2, step.into(), 0, 0],
+        Finish::Fallback(step) => [2, step_arg(step), 0, 0],
         Finish::Cancelled => [3, 0, 0, 0],
     }
 }

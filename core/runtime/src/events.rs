@@ -1,7 +1,7 @@
 //! Events as records: flat JSON with the same keys in every language.
 
 use seawall_engine::policy::breaker::State;
-use seawall_engine::step::{Event, Transition};
+use seawall_engine::step::{Event, Injection, Transition};
 use seawall_engine::table::events::find;
 use serde_json::{Map, Value};
 
@@ -38,12 +38,25 @@ pub(crate) fn of(event: &Event, error_type: Option<&str>) -> Record {
             record("timeout.late", [("attempt", attempt.into()), ("duration_ms", duration_ms.into())])
         }
         Event::Queued { in_use, queued } => record("bulkhead.queued", [("in_use", in_use.into()), ("queued", queued.into())]),
-        Event::Chaos { attempt, fault, latency_ms } => {
-            record("chaos.injected", [("attempt", attempt.into()), ("fault", fault.into()), ("latency_ms", latency_ms.into())])
+        Event::Chaos { attempt, injected, latency_ms } => {
+            let (fault, outcome) = match injected {
+                Some(Injection::Fault(number)) => (Value::from(number), Value::Null),
+                Some(Injection::Outcome(number)) => (Value::Null, Value::from(number)),
+                None => (Value::Null, Value::Null),
+            };
+            record(
+                "chaos.injected",
+                [("attempt", attempt.into()), ("fault", fault), ("outcome", outcome), ("latency_ms", latency_ms.into())],
+            )
         }
-        Event::FallbackUsed { step } => record("fallback.used", [("step", step.into()), ("error_type", error())]),
-        Event::FallbackFailed { step } => record("fallback.failed", [("step", step.into())]),
+        Event::FallbackUsed { step } => record("fallback.used", [("step", step_name(step)), ("error_type", error())]),
+        Event::FallbackFailed { step } => record("fallback.failed", [("step", step_name(step))]),
+        Event::HedgeStarted { attempt, delay_ms } => record("hedge.started", [("attempt", attempt.into()), ("delay_ms", delay_ms.into())]),
     }
+}
+
+fn step_name(step: Option<u32>) -> Value {
+    step.map_or_else(|| "stale".into(), Value::from)
 }
 
 /// The record of a breaker's transition.

@@ -20,6 +20,7 @@ mod policy;
 mod registry;
 mod repeats;
 mod snapshot;
+mod stale;
 mod state;
 
 pub use call::{Call, Ended, Op};

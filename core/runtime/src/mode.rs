@@ -8,41 +8,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+pub use seawall_engine::pipeline::Mode;
 use seawall_engine::time::{MS, ceil_ms};
 
 /// The words of the option.
-pub(crate) const WORDS: [&str; 3] = ["enforce", "shadow", "disabled"];
-
-/// A mode.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    /// Everything holds.
-    #[default]
-    Enforce,
-    /// All is judged and reported, nothing is enforced.
-    Shadow,
-    /// The callee is called, and nothing else.
-    Disabled,
-}
-
-impl Mode {
-    /// The mode of a word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        match word {
-            "enforce" => Some(Self::Enforce),
-            "shadow" => Some(Self::Shadow),
-            "disabled" => Some(Self::Disabled),
-            _ => None,
-        }
-    }
-
-    /// Its word.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        WORDS[self as usize]
-    }
-}
+pub(crate) const WORDS: [&str; 3] = [Mode::Enforce.name(), Mode::Shadow.name(), Mode::Disabled.name()];
 
 const UNTIL_BITS: u32 = 62;
 const UNTIL: u64 = (1 << UNTIL_BITS) - 1;

@@ -9,7 +9,7 @@ use seawall_engine::pipeline::Env;
 use seawall_engine::policy::breaker::{Cell, State};
 use seawall_engine::step::Transition;
 use seawall_engine::table::layout::budget;
-use seawall_engine::time::ceil_ms;
+use seawall_engine::time::{MS, ceil_ms};
 use serde_json::json;
 
 use crate::config::{ConfigError, Dialect, Parts, Spec};
@@ -19,6 +19,7 @@ use crate::keys::Keys;
 use crate::lint::WorstCase;
 use crate::metrics::Counters;
 use crate::mode::{Mode, Override};
+use crate::stale::Stale;
 use crate::state::{KeyState, Queue, words};
 
 /// A policy in force. Its state lives as long as the object, and is shared by everybody who resolves the same name.
@@ -41,6 +42,7 @@ pub struct Policy {
     calls: AtomicU64,
     chaos_seen: AtomicU64,
     pub(crate) counters: Counters,
+    stale: Mutex<Stale>,
 }
 
 impl Policy {
@@ -62,6 +64,7 @@ impl Policy {
             calls: AtomicU64::new(0),
             chaos_seen: AtomicU64::new(0),
             counters: Counters::default(),
+            stale: Mutex::default(),
         }
     }
 
@@ -76,7 +79,8 @@ impl Policy {
         self.label.lock().get_or_insert_with(|| label.to_owned());
     }
 
-    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `mode` of the option, `attempt_ms`, `total_ms`.
+    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `mode` of the option, `stale` (whether good values are kept),
+    /// `attempt_ms`, `total_ms`.
     #[must_use]
     pub fn info(&self) -> String {
         let force = self.force();
@@ -88,6 +92,7 @@ impl Policy {
             "keyed": self.keyed,
             "parts": parts,
             "mode": force.mode().name(),
+            "stale": force.compiled.stale.is_some(),
             "attempt_ms": engine.attempt_ns.map(ceil_ms),
             "total_ms": engine.total_ns.map(ceil_ms),
         })
@@ -100,6 +105,7 @@ impl Policy {
         self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
         self.mode.clear();
         self.counters.forget();
+        *self.stale.lock() = Stale::default();
     }
 
     /// The whole in force.
@@ -208,6 +214,17 @@ impl Policy {
         self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.force.read().compiled.engine)))
     }
 
+    /// Keeps a good value of `bytes` under `key`: the slot for the language to hold it in (-1: not kept), and the slots to empty.
+    pub fn stale_put(&self, key: &str, bytes: u64, now: u64) -> (i64, Vec<i64>) {
+        self.force().compiled.stale.as_ref().map_or((-1, Vec::new()), |bounds| self.stale.lock().put(bounds, key, bytes, now / MS))
+    }
+
+    /// The slot of the good value under `key` that is not too old, or -1.
+    #[must_use]
+    pub fn stale_find(&self, key: &str, now: u64) -> i64 {
+        self.force().compiled.stale.as_ref().map_or(-1, |bounds| self.stale.lock().find(bounds, key, now / MS))
+    }
+
     fn source(&self, seed: Option<u64>) -> Source {
         let seed = seed.or(self.seed).or_else(crate::registry::test_seed).unwrap_or(self.own_seed);
         Source::new(seed, self.name.as_deref().unwrap_or(""))
@@ -221,6 +238,7 @@ impl Policy {
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
             rate_limit: &state.rate_limit,
+            hedge: &state.hedge,
             budget: &self.budget,
             chaos_seen: &self.chaos_seen,
             source: self.source(None),

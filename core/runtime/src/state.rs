@@ -23,6 +23,7 @@ pub(crate) struct KeyState {
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
+    pub(crate) hedge: Box<[AtomicU64]>,
     pub(crate) repeats: Repeats,
     /// When a call last worked with it, in milliseconds, to the second.
     pub(crate) used_ms: AtomicU64,
@@ -71,6 +72,7 @@ impl KeyState {
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
+            hedge: words(hedge_words(policy)),
             repeats: Repeats::default(),
             used_ms: AtomicU64::new(0),
             window: Mutex::new(Slot::default()),
@@ -157,6 +159,11 @@ impl KeyState {
         let idle = *self.bulkhead.get_mut() == 0 && *self.rate_limit.get_mut() <= now_ms.saturating_mul(MS);
         (calm && idle).then(|| *self.used_ms.get_mut())
     }
+}
+
+/// For every hedge: a reload may turn a fixed delay into the percentile.
+fn hedge_words(policy: &Policy) -> usize {
+    policy.hedge.as_ref().map_or(0, |_| seawall_engine::table::layout::hedge::WORDS)
 }
 
 /// So many words of zero.

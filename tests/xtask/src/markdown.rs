@@ -48,6 +48,7 @@ fn takes(row: &OptionRow) -> String {
         Kind::Ratio(true) => "ratio, 0 to 1".to_owned(),
         Kind::Ratio(false) => "ratio above 0, to 1".to_owned(),
         Kind::Int(low, high) => format!("whole number, {low} to {high}"),
+        Kind::HedgeDelay => "duration of at least 1ms, or `p95`".to_owned(),
         Kind::Factor => "number of at least 1, up to three decimals".to_owned(),
         Kind::Choice(words) => words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "),
         Kind::Rate => "rate such as `100/s`, `5/m`, `1000/h`".to_owned(),

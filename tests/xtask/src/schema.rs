@@ -73,6 +73,7 @@ fn kind(kind: &Kind) -> Option<Value> {
         Kind::Ratio(false) => ratio("exclusiveMinimum"),
         Kind::Ratio(true) => json!({ "anyOf": [ratio("minimum"), { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$" }] }),
         Kind::Int(low, high) => json!({ "type": "integer", "minimum": low, "maximum": high }),
+        Kind::HedgeDelay => json!({ "anyOf": [{ "const": "p95" }, { "$ref": "#/$defs/duration" }] }),
         Kind::Factor => json!({ "type": "number", "minimum": 1 }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::Rate => json!({ "type": "string", "pattern": r"^[0-9]+/(s|m|h)$" }),

@@ -89,6 +89,7 @@ fn interfaces(text: &mut String) {
 fn type_of(kind: &Kind) -> Option<String> {
     let name = match kind {
         Kind::Duration(..) | Kind::Latency => "DurationLike",
+        Kind::HedgeDelay => "DurationLike | 'p95'",
         Kind::Ratio(_) => "number | string",
         Kind::Int(..) | Kind::Factor | Kind::Seed => "number",
         Kind::Choice(words) => return Some(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" | ")),

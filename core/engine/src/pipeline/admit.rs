@@ -1,9 +1,10 @@
 //! From the wish to attempt to the attempt: refusals are looked up first, innermost first and without effect; then resources are taken
 //! outermost first, the breaker's permit last. So an open circuit uses up no turn and no slot, and no lease runs in a queue.
 
-use super::{Call, Env, Phase};
+use super::{Call, Env, Mode, Phase};
 use crate::policy::breaker::{Ask, Permit, Refusal, State};
 use crate::policy::bulkhead::{Answer as SlotAnswer, Bulkhead, Place, Waiters};
+use crate::policy::chaos::Strike;
 use crate::policy::rate_limit::Answer as TurnAnswer;
 use crate::step::{Event, Output, Outputs, TimerReason, Transition};
 use crate::time::{MS, ceil_ms};
@@ -104,9 +105,9 @@ impl Call {
     }
 
     /// What the next attempt says when it asks the circuit breaker.
-    fn ask(&self) -> Ask {
+    pub(super) fn ask(&self) -> Ask {
         let attempt = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
-        Ask { ordinal: self.begin.ordinal, attempt, watched: true }
+        Ask { ordinal: self.begin.ordinal, attempt, watched: !self.begin.stream && !self.begin.guard }
     }
 
     fn admit<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, slot: bool, out: &mut Outputs) {
@@ -129,27 +130,33 @@ impl Call {
         self.start_attempt(env, now, permit, slot, out);
     }
 
-    fn start_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool, out: &mut Outputs) {
+    pub(super) fn start_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool, out: &mut Outputs) {
+        let enforced = self.begin.mode == Mode::Enforce;
         let attempt = self.push_attempt(env, now, permit, slot);
-        let strike = if self.begin.spared { None } else { env.strike(now, attempt.number, self.begin.redrives) };
-        if let (1, Some(budget)) = (attempt.number, env.policy.retry.as_ref().and_then(|retry| retry.budget.as_ref())) {
+        let strike = if self.begin.spared || !enforced { None } else { env.strike(now, attempt.number, self.begin.redrives) };
+        if let (1, Some(budget), true) = (attempt.number, env.purse(), self.begin.mode != Mode::Disabled) {
             budget.deposit(env.budget, now);
         }
         self.phase = Phase::Running;
         if let Some(strike) = strike {
-            out.push(Output::Event(Event::Chaos { attempt: attempt.number, fault: strike.fault, latency_ms: strike.latency_ms }));
+            let Strike { injected, latency_ms } = strike;
+            out.push(Output::Event(Event::Chaos { attempt: attempt.number, injected, latency_ms }));
+            if env.policy.chaos.as_ref().is_some_and(|chaos| chaos.behavior) {
+                out.push(Output::Behavior(attempt.number));
+            }
         }
-        let own_ms = env.policy.attempt_ns.map(ceil_ms);
+        let own_ms = env.policy.attempt_ns.filter(|_| enforced).map(ceil_ms);
         let left_ms = self.left_ns(now).map(ceil_ms);
         out.push(Output::Start {
             attempt: attempt.number,
             deadline_ms: own_ms.into_iter().chain(left_ms).min(),
             latency_ms: strike.map_or(0, |strike| strike.latency_ms),
-            fault: strike.and_then(|strike| strike.fault),
+            injected: strike.and_then(|strike| strike.injected),
         });
         if let (Some(ms), false) = (own_ms, self.begin.cooperative) {
             out.push(Output::Timer(TimerReason::Attempt, attempt.number, ms));
         }
+        self.arm_hedge(env, now, out);
     }
 
     /// Frees a slot; whoever waited longest now holds it.

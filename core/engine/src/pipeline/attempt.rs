@@ -1,10 +1,11 @@
 //! An attempt's life: it runs, it ends or is cut, it votes once, and the retry is asked.
 
-use super::{Call, Env, Phase};
+use super::{Call, Env, Mode, Phase};
 use crate::chance::Purpose;
 use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
 use crate::policy::breaker::{Permit, State, Vote};
 use crate::policy::bulkhead::Waiters;
+use crate::policy::hedge;
 use crate::policy::retry::Situation;
 use crate::step::{Event, Failure, Finish, How, Output, Outputs, TimerReason};
 use crate::time::{MS, ceil_ms};
@@ -62,7 +63,7 @@ impl AttemptState {
     }
 }
 
-const CUT: Outcome = Outcome { kind: Kind::Timeout, bits: Bits(0), status: 0, pushback: Pushback::None };
+pub(super) const CUT: Outcome = Outcome { kind: Kind::Timeout, bits: Bits(0), status: 0, pushback: Pushback::None };
 
 impl Call {
     pub(super) fn push_attempt<W>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool) -> Attempt {
@@ -90,26 +91,74 @@ impl Call {
         if attempt.state != AttemptState::Running {
             return self.free_slot(env, number, out);
         }
+        if self.begin.mode == Mode::Disabled {
+            return self.pass_through(now, number, outcome, out);
+        }
         let limit = attempt.deadline.into_iter().chain(self.deadline.map(|deadline| deadline.at)).min();
-        let late = limit.is_some_and(|limit| now > limit) && outcome.kind != Kind::Cancelled;
+        let overdue = limit.is_some_and(|limit| now > limit) && outcome.kind != Kind::Cancelled;
+        let late = overdue || self.stream.late;
         let counts = self.close_attempt(env, now, number, outcome, late, out);
         self.free_slot(env, number, out);
-        if late {
+        if overdue && !self.stream.late {
             let duration_ms = (now - attempt.started) / MS;
             out.push(Output::Event(Event::TimeoutLate { attempt: number, duration_ms }));
         }
         match (outcome.kind, counts) {
-            (Kind::Cancelled, _) => self.finish(Finish::Cancelled, out),
-            // A late success is delivered, whatever its limit said and whatever `on_result` thinks of it.
-            (Kind::Success, _) if late => self.finish(Finish::Value(number), out),
-            (Kind::Success, Verdict::Success) => self.finish(Finish::Value(number), out),
-            (Kind::Success, _) => self.consider_retry(env, now, number, How::Result(number), outcome, out),
-            _ => {
-                let how = How::Attempt(number);
-                self.last = Some((Failure { how, retry_after_ms: None, cause: 0 }, outcome));
-                self.consider_retry(env, now, number, how, outcome, out);
+            (Kind::Cancelled, _) => self.decide(env, now, number, Finish::Cancelled, out),
+            // A late success is delivered, whatever its limit said and whatever `on_result` thinks of it; so is the end of a stream.
+            (Kind::Success, _) if late || self.stream.has_begun() => self.decide(env, now, number, Finish::Value(number), out),
+            (Kind::Success, Verdict::Success) => self.decide(env, now, number, Finish::Value(number), out),
+            (Kind::Success, _) => self.failed_attempt(env, now, number, How::Result(number), outcome, out),
+            _ => self.failed_attempt(env, now, number, How::Attempt(number), outcome, out),
+        }
+    }
+
+    /// The policy is switched off: what the callee did is what the caller gets.
+    fn pass_through(&mut self, now: u64, number: u32, outcome: Outcome, out: &mut Outputs) {
+        let (state, finish) = match outcome.kind {
+            Kind::Success => (AttemptState::Succeeded, Finish::Value(number)),
+            Kind::Cancelled => (AttemptState::Cancelled, Finish::Cancelled),
+            _ => (AttemptState::Failed, Finish::Error),
+        };
+        if let Some(attempt) = self.attempt_mut(number) {
+            attempt.ended = Some(now);
+            attempt.state = state;
+        }
+        if finish == Finish::Error {
+            out.push(Output::Failed(Failure { how: How::Attempt(number), retry_after_ms: None, cause: 0 }));
+        }
+        self.finish(finish, out);
+    }
+
+    /// The call ends with this attempt; others lose.
+    fn decide<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, finish: Finish, out: &mut Outputs) {
+        self.cut_others(env, now, number, out);
+        self.finish(finish, out);
+    }
+
+    /// An attempt failed. While others run, or another may start at once, only an error that must not be retried ends the call.
+    fn failed_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome, out: &mut Outputs) {
+        let failure = Failure { how, retry_after_ms: None, cause: 0 };
+        if !matches!(how, How::Result(_)) {
+            self.last = Some((failure, outcome));
+        }
+        if self.stream.has_begun() {
+            self.break_stream(env, number, out);
+            return self.fail(env, failure, outcome, out);
+        }
+        if env.policy.hedge.is_some() && self.is_retryable(env, how, outcome) {
+            let at_once = outcome.pushback == Pushback::None && self.try_hedge(env, now, 0, out);
+            if at_once || self.others_run(number) {
+                return;
             }
         }
+        self.cut_others(env, now, number, out);
+        self.consider_retry(env, now, number, how, outcome, out);
+    }
+
+    fn is_retryable<W>(&self, env: &Env<'_, W>, how: How, outcome: Outcome) -> bool {
+        let has_on = env.policy.retry.as_ref().is_some_and(|retry| retry.has_on);
+        matches!(how, How::Ours(_)) || outcome.verdict(Judge::Retry, has_on) == Verdict::Failure
     }
 
     /// Votes, and marks how the attempt ended. Gives what the outcome is to the caller: a failure if anybody counts it as one.
@@ -146,7 +195,7 @@ impl Call {
     }
 
     #[allow(clippy::too_many_arguments, reason = "one end, told in full")]
-    fn vote<W: Waiters>(
+    pub(super) fn vote<W: Waiters>(
         &mut self,
         env: &Env<'_, W>,
         now: u64,
@@ -159,6 +208,9 @@ impl Call {
         let Some(attempt) = self.attempt_mut(number) else { return };
         attempt.ended = Some(now);
         attempt.state = state;
+        if let (AttemptState::Succeeded, Some(_)) = (state, env.policy.hedge.as_ref()) {
+            hedge::observe(env.hedge, now, now.saturating_sub(attempt.started));
+        }
         let (Some(permit), Some(cell)) = (attempt.permit.take(), env.cell()) else { return };
         let server_ms = if let Pushback::After(ms) = pushback { ms } else { 0 };
         let transition = cell.record(permit, Vote { verdict, is_first: number == 1, server_ms }, now);
@@ -175,12 +227,23 @@ impl Call {
     /// Cuts what runs. Its slot stays taken until the callee really ends.
     pub(super) fn cut<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, state: AttemptState, verdict: Verdict, out: &mut Outputs) {
         for index in 0..self.attempts.len() {
-            let attempt = self.attempts[index];
-            if attempt.state == AttemptState::Running {
-                self.vote(env, now, attempt.number, state, verdict, Pushback::None, out);
-                out.push(Output::Cancel(attempt.number));
-            }
+            self.cut_one(env, now, index, state, verdict, out);
         }
+    }
+
+    /// Cuts one attempt, by its index, if it runs.
+    pub(super) fn cut_one<W: Waiters>(
+        &mut self,
+        env: &Env<'_, W>,
+        now: u64,
+        index: usize,
+        state: AttemptState,
+        verdict: Verdict,
+        out: &mut Outputs,
+    ) {
+        let Some(attempt) = self.attempts.get(index).copied().filter(|attempt| attempt.state == AttemptState::Running) else { return };
+        self.vote(env, now, attempt.number, state, verdict, Pushback::None, out);
+        out.push(Output::Cancel(attempt.number));
     }
 
     pub(super) fn attempt_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, out: &mut Outputs) {
@@ -189,11 +252,9 @@ impl Call {
         if now < deadline {
             return out.push(Output::Timer(TimerReason::Attempt, number, ceil_ms(deadline - now)));
         }
-        self.cut(env, now, AttemptState::TimedOut, Verdict::Failure, out);
+        self.cut_one(env, now, number as usize - 1, AttemptState::TimedOut, Verdict::Failure, out);
         out.push(Output::Event(Event::TimeoutFired { code: "timeout.attempt", attempt: number }));
-        let how = How::Ours("timeout.attempt");
-        self.last = Some((Failure { how, retry_after_ms: None, cause: 0 }, CUT));
-        self.consider_retry(env, now, number, how, CUT, out);
+        self.failed_attempt(env, now, number, How::Ours("timeout.attempt"), CUT, out);
     }
 
     fn consider_retry<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome, out: &mut Outputs) {
@@ -208,11 +269,14 @@ impl Call {
                 self.fail(env, failure, outcome, out);
             }
             Some(Ok(ms)) => {
+                out.push(Output::Event(Event::RetryScheduled { attempt: number, delay_ms: ms }));
+                if self.begin.mode == Mode::Shadow {
+                    return self.fail(env, failure, outcome, out);
+                }
                 self.phase = Phase::Backoff;
                 if let Some(attempt) = self.attempt_mut(number) {
                     attempt.delay_ms = Some(ms);
                 }
-                out.push(Output::Event(Event::RetryScheduled { attempt: number, delay_ms: ms }));
                 out.push(Output::Sleep(TimerReason::Backoff, ms));
             }
         }
@@ -227,13 +291,13 @@ impl Call {
         outcome: Outcome,
     ) -> Option<Result<u64, &'static str>> {
         let retry = env.policy.retry.as_ref()?;
-        let is_cut = matches!(how, How::Ours(_));
-        if !is_cut && outcome.verdict(Judge::Retry, retry.has_on) != Verdict::Failure {
+        if !self.is_retryable(env, how, outcome) {
             return Some(Err("not_retryable"));
         }
         let breaker_open = env.cell().is_some_and(|cell| matches!(cell.state(now), State::Open | State::Isolated));
         let wait = retry.wait(Situation {
-            attempt: number,
+            attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
+            waits: self.waits,
             pushback: outcome.pushback,
             breaker_open,
             left_ns: self.left_ns(now),
@@ -249,6 +313,7 @@ impl Call {
         if retry.budget.as_ref().is_some_and(|budget| !budget.withdraw(env.budget, now, cost)) {
             return Some(Err("budget_exhausted"));
         }
+        self.waits += 1;
         self.previous_wait_ns = wait.own_ns;
         Some(Ok(wait.ms))
     }

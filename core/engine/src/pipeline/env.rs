@@ -6,14 +6,17 @@ use crate::chance::Source;
 use crate::policy::breaker::{Breaker, Cell};
 use crate::policy::bulkhead::Bulkhead;
 use crate::policy::chaos::{self, Chaos, Strike};
+use crate::policy::hedge::Hedge;
 use crate::policy::rate_limit::RateLimit;
-use crate::policy::retry::Retry;
+use crate::policy::retry::{Budget, Retry};
 
 /// A compiled policy.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
     /// Retry.
     pub retry: Option<Retry>,
+    /// Hedge.
+    pub hedge: Option<Hedge>,
     /// Rate limit.
     pub rate_limit: Option<RateLimit>,
     /// Bulkhead.
@@ -24,6 +27,8 @@ pub struct Policy {
     pub attempt_ns: Option<u64>,
     /// The limit of the call, in nanoseconds.
     pub total_ns: Option<u64>,
+    /// The longest wait between two items of a stream, in nanoseconds.
+    pub idle_ns: Option<u64>,
     /// Fallback.
     pub fallback: Option<Fallback>,
     /// Dead letter.
@@ -37,6 +42,8 @@ pub struct Policy {
 pub struct Fallback {
     /// Steps of the chain.
     pub steps: u32,
+    /// Whether the last good value is tried before them.
+    pub stale: bool,
     /// Whether `on` was given.
     pub has_on: bool,
 }
@@ -64,6 +71,8 @@ pub struct Env<'a, W> {
     pub rate_limit: &'a AtomicU64,
     /// The retry budget's words, shared by all keys.
     pub budget: &'a [AtomicU64],
+    /// The durations that a hedge's percentile is taken from.
+    pub hedge: &'a [AtomicU64],
     /// Attempts that chaos has seen, over all keys.
     pub chaos_seen: &'a AtomicU64,
     /// The draws of this policy object.
@@ -82,6 +91,12 @@ impl<'a, W> Env<'a, W> {
     pub fn cell(&self) -> Option<Cell<'a>> {
         let options = self.policy.breaker.as_ref()?;
         Some(Cell { options, words: self.breaker, window: self.window, source: self.source })
+    }
+
+    /// What pays for retries and hedges: the retry's budget, or the hedge's where there is no retry.
+    pub(super) fn purse(&self) -> Option<&'a Budget> {
+        let hedge = || self.policy.hedge.as_ref().and_then(|hedge| hedge.budget.as_ref());
+        self.policy.retry.as_ref().map_or_else(hedge, |retry| retry.budget.as_ref())
     }
 
     /// What strikes this attempt. Disarmed, it costs one comparison.

@@ -1,6 +1,6 @@
 //! How a call fails: rejections, limits and cancellation; then the letter, then the fallback.
 
-use super::{AttemptState, Call, Env, Phase};
+use super::{AttemptState, Call, Env, Mode, Phase};
 use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
 use crate::policy::breaker::Refusal;
 use crate::policy::bulkhead::{Place, Waiters};
@@ -30,6 +30,10 @@ impl Call {
     }
 
     pub(super) fn total_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        if self.stream.held_since().is_some() {
+            self.stream.total_due = true;
+            return;
+        }
         match self.left_ns(now) {
             Some(0) => self.expire(env, now, out),
             Some(left) => out.push(Output::Timer(TimerReason::Total, 0, ceil_ms(left))),
@@ -51,6 +55,9 @@ impl Call {
             Some((Failure { how: How::Attempt(number), .. }, _)) => number,
             _ => 0,
         };
+        if self.stream.has_begun() {
+            self.break_stream(env, attempt, out);
+        }
         self.fail(env, Failure { how: How::Ours(code), retry_after_ms: None, cause }, ours(Kind::Timeout), out);
     }
 
@@ -89,7 +96,7 @@ impl Call {
 
     pub(super) fn fail<W>(&mut self, env: &Env<'_, W>, failure: Failure, outcome: Outcome, out: &mut Outputs) {
         self.failure = Some((failure, outcome));
-        let guarded = env.policy.dead_letter.is_some() || env.policy.fallback.is_some();
+        let guarded = self.begin.mode == Mode::Enforce && (env.policy.dead_letter.is_some() || env.policy.fallback.is_some());
         if let (How::Result(number), false) = (failure.how, guarded) {
             return self.finish(Finish::Value(number), out);
         }
@@ -122,18 +129,33 @@ impl Call {
         self.fall_back(env, outcome, out);
     }
 
+    /// The stale result first, then the chain. What the consumer of a stream has seen cannot be taken back, so there is none after it.
     fn fall_back<W>(&mut self, env: &Env<'_, W>, outcome: Outcome, out: &mut Outputs) {
         match env.policy.fallback {
-            Some(fallback) if fallback.steps > 0 && outcome.verdict(Judge::Fallback, fallback.has_on) == Verdict::Failure => {
-                self.phase = Phase::Fallback(0);
-                out.push(Output::Fallback(0));
+            Some(fallback) if !self.stream.has_begun() && outcome.verdict(Judge::Fallback, fallback.has_on) == Verdict::Failure => {
+                if fallback.stale {
+                    self.phase = Phase::Fallback(None);
+                    out.push(Output::Fallback(None));
+                } else {
+                    self.next_step(env, 0, out);
+                }
             }
             _ => self.surface(out),
         }
     }
 
+    fn next_step<W>(&mut self, env: &Env<'_, W>, step: u32, out: &mut Outputs) {
+        if env.policy.fallback.is_some_and(|fallback| step < fallback.steps) {
+            self.phase = Phase::Fallback(Some(step));
+            out.push(Output::Fallback(Some(step)));
+        } else {
+            self.surface(out);
+        }
+    }
+
     pub(super) fn fallback_ended<W>(&mut self, env: &Env<'_, W>, end: StepEnd, out: &mut Outputs) {
         let Phase::Fallback(step) = self.phase else { return };
+        let next = step.map_or(0, |step| step + 1);
         match end {
             StepEnd::Cancelled => self.finish(Finish::Cancelled, out),
             StepEnd::Returned => {
@@ -142,13 +164,9 @@ impl Call {
             }
             StepEnd::Failed => {
                 out.push(Output::Event(Event::FallbackFailed { step }));
-                if env.policy.fallback.is_some_and(|fallback| step + 1 < fallback.steps) {
-                    self.phase = Phase::Fallback(step + 1);
-                    out.push(Output::Fallback(step + 1));
-                } else {
-                    self.surface(out);
-                }
+                self.next_step(env, next, out);
             }
+            StepEnd::Missing => self.next_step(env, next, out),
         }
     }
 

@@ -5,7 +5,7 @@
 //! | new | `Start` | an attempt is admitted: running, queued, waiting for its turn, or failing |
 //! | turn (rate limit) | `Timer` | queued or running |
 //! | queued | `Granted`, `Timer` | running or failing |
-//! | running | `Ended`, `Timer` | finished, backing off, or failing |
+//! | running | `Ended`, `Timer`, `Asked`, `Item`, `Stopped` | running, finished, backing off, or failing |
 //! | backing off | `Timer` | as after `Start` |
 //! | failing | `Classified` | letter, fallback, or finished |
 //! | letter | `LetterEnded` | fallback or finished |
@@ -19,6 +19,9 @@ mod admit;
 mod attempt;
 mod env;
 mod finish;
+mod hedge;
+mod shadow;
+mod stream;
 
 use alloc::vec::Vec;
 
@@ -45,18 +48,59 @@ pub struct Begin {
     pub redrives: u32,
     /// The number of the call within its policy object.
     pub ordinal: u64,
+    /// The callee gives a stream of items.
+    pub stream: bool,
+    /// A block of the caller's own stands in for the callee.
+    pub guard: bool,
+    /// How much of the policy is in force for this call.
+    pub mode: Mode,
+}
+
+/// How much of a policy is in force.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// All of it.
+    #[default]
+    Enforce,
+    /// Everything is judged and reported; nothing waits, rejects, retries, times out or writes a letter.
+    Shadow,
+    /// Nothing: the callee is called.
+    Disabled,
+}
+
+impl Mode {
+    /// The mode of a word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Enforce, Self::Shadow, Self::Disabled].into_iter().find(|mode| mode.name() == word)
+    }
+
+    /// The mode's name on every surface.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Shadow => "shadow",
+            Self::Disabled => "disabled",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     New,
-    Turn { reservation: u64 },
-    Queued { ticket: u64 },
+    Turn {
+        reservation: u64,
+    },
+    Queued {
+        ticket: u64,
+    },
     Running,
     Backoff,
     Failing,
     Letter,
-    Fallback(u32),
+    /// The step under way; none is the stale result.
+    Fallback(Option<u32>),
     Done,
 }
 
@@ -76,7 +120,14 @@ pub struct Call {
     deadline: Option<Deadline>,
     attempts: Vec<Attempt>,
     queued_at: u64,
+    /// Waits between attempts so far, and the last of them before rounding.
+    waits: u32,
     previous_wait_ns: u64,
+    /// Attempts started beside others, and when the next may be.
+    hedges: u32,
+    hedge_at: u64,
+    /// What only a stream needs.
+    stream: stream::Stream,
     /// The failure of the last attempt that reached the callee, and how it ended.
     last: Option<(Failure, Outcome)>,
     /// The failure that surfaces.
@@ -96,7 +147,11 @@ impl Call {
             deadline: None,
             attempts: Vec::new(),
             queued_at: 0,
+            waits: 0,
             previous_wait_ns: 0,
+            hedges: 0,
+            hedge_at: 0,
+            stream: stream::Stream::default(),
             last: None,
             failure: None,
             refusal: None,
@@ -110,6 +165,13 @@ impl Call {
         self.begin.reentrant = true;
     }
 
+    /// Says how much of the policy is in force. Only before it has begun.
+    pub fn set_mode(&mut self, mode: Mode) {
+        if self.phase == Phase::New {
+            self.begin.mode = mode;
+        }
+    }
+
     /// Takes one input and appends what is to be done.
     pub fn step<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, input: Input, out: &mut Outputs) {
         match input {
@@ -118,6 +180,9 @@ impl Call {
             Input::Timer { reason, attempt } => self.timer(env, now, reason, attempt, out),
             Input::Granted => self.granted(env, now, false, out),
             Input::Cancelled => self.cancel(env, now, out),
+            Input::Asked(attempt) => self.asked(env, now, attempt, out),
+            Input::Item(attempt) => self.item(env, now, attempt, out),
+            Input::Stopped(attempt) => self.stopped(env, now, attempt, out),
             Input::Classified(bits) => self.classified(env, bits, out),
             Input::LetterEnded(_) => self.letter_ended(env, out),
             Input::FallbackEnded(end) => self.fallback_ended(env, end, out),
@@ -148,30 +213,44 @@ impl Call {
         self.refusal
     }
 
-    /// Nanoseconds left of the call, if it is limited.
+    /// How much of the policy is in force.
+    #[must_use]
+    pub fn mode(&self) -> Mode {
+        self.begin.mode
+    }
+
+    /// Nanoseconds left of the call, if it is limited. They stand still while a stream's consumer works.
     #[must_use]
     pub fn left_ns(&self, now: u64) -> Option<u64> {
+        let now = self.stream.held_since().map_or(now, |held| held.min(now));
         self.deadline.map(|deadline| deadline.at.saturating_sub(now))
     }
 
     fn is_overdue(&self, now: u64) -> bool {
-        self.deadline.is_some_and(|deadline| now >= deadline.at)
+        self.left_ns(now) == Some(0)
     }
 
     fn start<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         if self.phase != Phase::New {
             return;
         }
-        let own = env.policy.total_ns.map(|total| Deadline { at: now.saturating_add(total), own: true });
+        let enforced = self.begin.mode == Mode::Enforce;
+        let own = env.policy.total_ns.filter(|_| enforced).map(|total| Deadline { at: now.saturating_add(total), own: true });
         let received = self.begin.left_ns.map(|left| Deadline { at: now.saturating_add(left), own: false });
         self.deadline = match (own, received) {
             (Some(own), Some(received)) if received.at < own.at => Some(received),
             (own, received) => own.or(received),
         };
-        if let (Some(left), false) = (self.left_ns(now), self.begin.cooperative) {
-            out.push(Output::Timer(TimerReason::Total, 0, crate::time::ceil_ms(left)));
+        match self.begin.mode {
+            Mode::Enforce => {
+                if let (Some(left), false) = (self.left_ns(now), self.begin.cooperative) {
+                    out.push(Output::Timer(TimerReason::Total, 0, crate::time::ceil_ms(left)));
+                }
+                self.begin_attempt(env, now, out);
+            }
+            Mode::Shadow => self.attempt_in_shadow(env, now, out),
+            Mode::Disabled => self.start_attempt(env, now, None, false, out),
         }
-        self.begin_attempt(env, now, out);
     }
 
     fn timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, reason: TimerReason, attempt: u32, out: &mut Outputs) {
@@ -182,6 +261,8 @@ impl Call {
             (TimerReason::RateLimit, Phase::Turn { .. }) => self.enter(env, now, out),
             (TimerReason::Queue, Phase::Queued { .. }) => self.queue_timer(env, now, out),
             (TimerReason::Attempt, Phase::Running) => self.attempt_timer(env, now, attempt, out),
+            (TimerReason::Idle, Phase::Running) => self.idle_timer(env, now, attempt, out),
+            (TimerReason::Hedge, Phase::Running) => self.hedge_timer(env, now, out),
             (TimerReason::Total, phase)
                 if !matches!(phase, Phase::New | Phase::Failing | Phase::Letter | Phase::Fallback(_) | Phase::Done) =>
             {

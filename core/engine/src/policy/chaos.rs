@@ -6,6 +6,7 @@
 use alloc::vec::Vec;
 
 use crate::chance::{Purpose, Source, fnv1a, share};
+use crate::step::Injection;
 
 /// The compiled options.
 #[derive(Clone, Debug)]
@@ -14,6 +15,10 @@ pub struct Chaos {
     pub rate: u32,
     /// The weight of each fault; empty for none.
     pub faults: Vec<u32>,
+    /// The weight of each outcome; empty for none. One draw chooses among faults and outcomes.
+    pub outcomes: Vec<u32>,
+    /// Whether a behaviour runs at each strike.
+    pub behavior: bool,
     /// Shortest and longest injected latency, in milliseconds.
     pub latency_ms: (u64, u64),
     /// Nanoseconds of the clock at which it ends.
@@ -23,8 +28,8 @@ pub struct Chaos {
 /// What strikes one attempt.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Strike {
-    /// The number of the fault to raise.
-    pub fault: Option<u32>,
+    /// What stands in the callee's place.
+    pub injected: Option<Injection>,
     /// The latency to add before.
     pub latency_ms: u64,
 }
@@ -59,17 +64,19 @@ impl Chaos {
         let (shortest, longest) = self.latency_ms;
         let spread = longest.saturating_sub(shortest).saturating_add(1);
         let latency_ms = shortest + share(source.draw(Purpose::Latency, ordinal, attempt), spread);
-        Some(Strike { fault: self.fault(source.draw(Purpose::Fault, ordinal, attempt)), latency_ms })
+        Some(Strike { injected: self.injection(source.draw(Purpose::Fault, ordinal, attempt)), latency_ms })
     }
 
-    fn fault(&self, draw: u64) -> Option<u32> {
-        let total: u64 = self.faults.iter().map(|weight| u64::from(*weight)).sum();
+    fn injection(&self, draw: u64) -> Option<Injection> {
+        let faults = (0u32..).zip(&self.faults).map(|(number, weight)| (Injection::Fault(number), u64::from(*weight)));
+        let outcomes = (0u32..).zip(&self.outcomes).map(|(number, weight)| (Injection::Outcome(number), u64::from(*weight)));
+        let total = self.faults.iter().chain(&self.outcomes).map(|weight| u64::from(*weight)).sum();
         let mut left = share(draw, total);
-        for (number, weight) in (0u32..).zip(&self.faults) {
-            if left < u64::from(*weight) {
-                return Some(number);
+        for (injection, weight) in faults.chain(outcomes) {
+            if left < weight {
+                return Some(injection);
             }
-            left -= u64::from(*weight);
+            left -= weight;
         }
         None
     }
@@ -81,7 +88,8 @@ mod tests {
 
     #[test]
     fn a_key_has_the_same_fate_whatever_the_order() {
-        let chaos = Chaos { rate: 5_000, faults: alloc::vec![1], latency_ms: (200, 800), ends_at: u64::MAX };
+        let chaos =
+            Chaos { rate: 5_000, faults: alloc::vec![1], outcomes: Vec::new(), behavior: false, latency_ms: (200, 800), ends_at: u64::MAX };
         let source = Source::new(1, "bank");
         let fate = |ordinal| chaos.strike(source, 0, Place { key: Some("order-9"), ordinal, attempt: 1, redrives: 0 });
         assert_eq!(fate(0), fate(77));

@@ -3,5 +3,6 @@
 pub mod breaker;
 pub mod bulkhead;
 pub mod chaos;
+pub mod hedge;
 pub mod rate_limit;
 pub mod retry;

@@ -45,6 +45,7 @@ pub const ERRORS: &[ErrorRow] = &[
         503,
         "The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.",
     ),
+    row("timeout.idle", "TimeoutExceededError", 0, "A stream's next item took longer than `timeout.idle`."),
 ];
 
 /// Why a retry stopped: the `reason` of `failure(error)`. Crosses the boundary as text.
@@ -57,6 +58,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("budget_exhausted", "The retry budget is used up."),
     ("breaker_open", "The circuit breaker inside the retry has opened."),
     ("cancelled", "The caller gave up."),
+    ("stream_broken", "The stream failed after its first item; what the consumer has seen cannot be taken back."),
 ];
 
 /// The index of `code` in [`ERRORS`]. Only for codes of the table: an unknown one gives the first row.

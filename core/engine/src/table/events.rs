@@ -51,8 +51,13 @@ pub const EVENTS: &[EventRow] = &[
         "Work that could not be cut ended after its limit; its outcome was delivered.",
     ),
     row("bulkhead.queued", "debug", &["in_use", "queued"], "The call waits for a slot."),
-    row("chaos.injected", "warning", &["attempt", "fault", "latency_ms"], "Chaos struck this attempt."),
-    row("fallback.used", "warning", &["step", "error_type"], "A fallback answered in place of the call."),
+    row("chaos.injected", "warning", &["attempt", "fault", "outcome", "latency_ms"], "Chaos struck this attempt."),
+    row(
+        "fallback.used",
+        "warning",
+        &["step", "error_type"],
+        "A fallback answered in place of the call: a step by its number, or `stale` for the last good value.",
+    ),
     row("fallback.failed", "error", &["step"], "A fallback failed too."),
     row("dlq.written", "warning", &["queue", "letter_id", "attempts", "error_type"], "The failed call was recorded as a dead letter."),
     row(
@@ -67,6 +72,12 @@ pub const EVENTS: &[EventRow] = &[
     row("mode.changed", "warning", &["from", "to", "reason", "author", "expires_in_ms"], "Somebody set the policy's mode."),
     row("config.reloaded", "info", &["path", "changed"], "A policy file changed the options of a policy in use; `changed` lists them."),
     row("config.refused", "error", &["path", "reason"], "A policy file was refused, all of it: what was in force stays."),
+    row(
+        "hedge.started",
+        "info",
+        &["attempt", "delay_ms"],
+        "Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).",
+    ),
 ];
 
 /// The row of `name`.

@@ -77,3 +77,13 @@ pub mod port {
     /// Words in all.
     pub const WORDS: usize = 4;
 }
+
+/// A hedge's words: the ring's head, then samples of `ended_ms:40 | duration_ms:24`, the millisecond plus one so that zero is none.
+pub mod hedge {
+    /// How many samples were ever taken.
+    pub const HEAD: usize = 0;
+    /// Samples kept.
+    pub const SAMPLES: usize = 128;
+    /// Words in all.
+    pub const WORDS: usize = 1 + SAMPLES;
+}

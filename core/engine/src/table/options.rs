@@ -13,6 +13,8 @@ pub enum Kind {
     Factor,
     /// One of these words.
     Choice(&'static [&'static str]),
+    /// A duration of at least a millisecond, or "p95".
+    HedgeDelay,
     /// A rate: "100/s", "5/m", "1000/h".
     Rate,
     /// A retry budget: `{ratio, per_second}`, or null or false for none.
@@ -57,7 +59,8 @@ const fn row(strategy: &'static str, name: &'static str, kind: Kind, default: &'
 }
 
 /// Every strategy, outermost first: the canonical order of a policy.
-pub const STRATEGIES: &[&str] = &["fallback", "dead_letter", "timeout", "retry", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
+pub const STRATEGIES: &[&str] =
+    &["fallback", "dead_letter", "timeout", "retry", "hedge", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
 
 const DAY: u64 = 86_400_000;
 const ON: &str = "Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.";
@@ -179,6 +182,14 @@ pub const OPTIONS: &[OptionRow] = &[
     row("bulkhead", "max_concurrent", Kind::Int(1, 1_000_000), "64", "Attempts in flight at once."),
     row("bulkhead", "max_queue", Kind::Int(0, 1_000_000), "0", "Calls that may wait for a slot, first come, first served."),
     row("bulkhead", "max_wait", Kind::Duration(0, DAY), "", "The longest wait in the queue; without it the total limit holds."),
+    row(
+        "hedge",
+        "delay",
+        Kind::HedgeDelay,
+        "p95",
+        "How long an attempt may run before another is started beside it: a duration, or `p95` of the successful attempts of the last 30 s.",
+    ),
+    row("hedge", "max_hedges", Kind::Int(1, 10), "1", "Attempts that may be started beside others, per call."),
     row("rate_limit", "rate", Kind::Rate, "", "How many calls per second, minute or hour. Must be given."),
     row(
         "rate_limit",
@@ -190,9 +201,21 @@ pub const OPTIONS: &[OptionRow] = &[
     row("rate_limit", "max_wait", Kind::Duration(0, DAY), "0ms", "The longest wait for a turn; a longer one is refused at once."),
     row("timeout", "attempt", Kind::Duration(1, DAY), "", "The limit of each attempt."),
     row("timeout", "total", Kind::Duration(1, DAY), "", "The limit of the whole call: attempts, waits and queues."),
+    row("timeout", "idle", Kind::Duration(1, DAY), "", "The longest wait between two items of a stream."),
     row("timeout", "thread", Kind::Flag, "false", "Python, sync: run each attempt in a thread that can be walked away from."),
     row("fallback", "value", Kind::Value, "", "What to return in place of an error."),
     row("fallback", "steps", Kind::Steps, "", "Values or functions, tried in order; written as positional arguments."),
+    row("fallback", "stale_if_error", Kind::Flag, "false", "Try the last good value of the same arguments before anything else."),
+    row("fallback", "max_age", Kind::Duration(1, 30 * DAY), "5m", "How old a stale value may be."),
+    row(
+        "fallback",
+        "stale_key",
+        Kind::Code,
+        "",
+        "Gives the key of a stale value from the call's arguments; default: all of them, by value.",
+    ),
+    row("fallback", "max_entries", Kind::Int(1, 1_000_000), "1000", "Stale values kept; the longest unused go first."),
+    row("fallback", "max_bytes", Kind::Int(1, 1_000_000_000), "10000000", "Bytes of stale values kept, as encoded."),
     row("fallback", "on", Kind::Code, "", "Which final errors are answered; default: all but cancellation and programming errors."),
     row("fallback", "ignore", Kind::Code, "", "Which final errors are not answered."),
     row("dead_letter", "queue", Kind::Text, "the policy's name", "The queue that failed calls are recorded in."),
@@ -204,6 +227,14 @@ pub const OPTIONS: &[OptionRow] = &[
     row("dead_letter", "on", Kind::Code, "", "Which final errors are recorded; default: all but cancellation."),
     row("dead_letter", "ignore", Kind::Code, "", "Which final errors are not recorded."),
     row("chaos", "fault", Kind::Faults, "", "The error to raise: a class, a factory, or a weighted list of these."),
+    row(
+        "chaos",
+        "outcome",
+        Kind::Faults,
+        "",
+        "The value to return in the callee's place: a value, a function, or a weighted list of these.",
+    ),
+    row("chaos", "behavior", Kind::Code, "", "A function that runs inside each attempt that is struck, before everything else."),
     row("chaos", "latency", Kind::Latency, "", "The delay to add: a duration or a range."),
     row("chaos", "rate", Kind::Ratio(true), "", "The share of attempts struck. Must be given."),
     row("chaos", "seed", Kind::Seed, "the policy object's", "Decides which attempts are struck."),

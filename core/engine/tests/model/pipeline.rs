@@ -278,6 +278,7 @@ fn run(policy: &Policy, seed: u64, steps: &[Step], coverage: &Coverage) -> TestC
         bulkhead: &bulkhead,
         waiters: &waiters,
         rate_limit: &rate_limit,
+        hedge: &[],
         budget: &budget,
         chaos_seen: &chaos_seen,
         source,

@@ -71,7 +71,7 @@ fn a_wait_lies_in_its_envelope_and_the_questions_keep_their_order() {
         let (attempt, pushback, breaker_open, left_ns, attempt_ns, previous_ms) = facts;
         // The previous wait of ours was itself one between the base and the cap.
         let previous_ns = (previous_ms * MS).clamp(retry.backoff.base_ns, retry.backoff.max_ns);
-        let at = Situation { attempt, pushback, breaker_open, left_ns, attempt_ns, previous_ns, draw };
+        let at = Situation { attempt, waits: attempt - 1, pushback, breaker_open, left_ns, attempt_ns, previous_ns, draw };
         match (retry.wait(at), refusal(&retry, &at)) {
             (Err(reason), Some(wanted)) => {
                 prop_assert_eq!(reason, wanted);

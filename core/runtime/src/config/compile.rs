@@ -4,6 +4,7 @@ use seawall_engine::pipeline::{DeadLetter, Fallback, Policy as EnginePolicy};
 use seawall_engine::policy::breaker::{Breaker, Window};
 use seawall_engine::policy::bulkhead::Bulkhead;
 use seawall_engine::policy::chaos::Chaos;
+use seawall_engine::policy::hedge::Hedge;
 use seawall_engine::policy::rate_limit::RateLimit;
 use seawall_engine::policy::retry::{Backoff, Budget, Growth, Jitter, Retry};
 use seawall_engine::time::{MS, SECOND};
@@ -11,6 +12,7 @@ use serde_json::Value;
 
 use super::spec::{Compiled, Parts, Spec};
 use super::value::{self, Dialect};
+use crate::stale::Bounds;
 
 /// The options of one strategy. Validation came before, so a value that cannot be read is simply absent.
 struct Options<'a> {
@@ -50,17 +52,20 @@ impl Spec {
         let attempt_ms = part("timeout").and_then(|options| options.ms("attempt"));
         let engine = EnginePolicy {
             retry: part("retry").map(|options| retry(&options)),
+            hedge: part("hedge").map(|options| hedge(&options)),
             rate_limit: part("rate_limit").and_then(|options| rate_limit(&options)),
             bulkhead: part("bulkhead").map(|options| bulkhead(&options)),
             breaker: part("circuit_breaker").map(|options| breaker(&options, attempt_ms)),
             attempt_ns: attempt_ms.map(|ms| ms * MS),
             total_ns: part("timeout").and_then(|options| options.ms("total")).map(|ms| ms * MS),
+            idle_ns: part("timeout").and_then(|options| options.ms("idle")).map(|ms| ms * MS),
             fallback: part("fallback").map(|options| fallback(&options)),
             dead_letter: part("dead_letter").map(|options| DeadLetter { has_on: options.has("on") }),
             chaos: part("chaos").map(|options| chaos(&options, now)),
         };
         let chaos_seed = part("chaos").and_then(|options| options.get("seed").and_then(Value::as_u64));
-        Compiled { engine, chaos_seed }
+        let stale = part("fallback").filter(|options| options.has("stale_if_error")).map(|options| stale(&options));
+        Compiled { engine, chaos_seed, stale }
     }
 }
 
@@ -144,9 +149,27 @@ fn rate_limit(options: &Options<'_>) -> Option<RateLimit> {
     })
 }
 
+/// A hedge without a retry draws from the same budget by default.
+fn hedge(options: &Options<'_>) -> Hedge {
+    Hedge {
+        delay_ms: options.ms("delay"),
+        max_hedges: options.int("max_hedges").unwrap_or(1),
+        budget: Some(Budget { deposit: 200, floor: 10_000 }),
+    }
+}
+
+fn stale(options: &Options<'_>) -> Bounds {
+    let whole = |name: &str, default: u64| options.get(name).and_then(Value::as_f64).map_or(default, |number| number as u64);
+    Bounds {
+        max_age_ms: options.ms("max_age").unwrap_or(300_000),
+        max_entries: whole("max_entries", 1_000) as usize,
+        max_bytes: whole("max_bytes", 10_000_000),
+    }
+}
+
 fn fallback(options: &Options<'_>) -> Fallback {
     let steps = options.int("steps").unwrap_or(0) + u32::from(options.get("value").is_some());
-    Fallback { steps, has_on: options.has("on") }
+    Fallback { steps, stale: options.has("stale_if_error"), has_on: options.has("on") }
 }
 
 fn chaos(options: &Options<'_>, now: u64) -> Chaos {
@@ -158,6 +181,8 @@ fn chaos(options: &Options<'_>, now: u64) -> Chaos {
     Chaos {
         rate: options.ratio("rate").unwrap_or(0),
         faults: options.get("fault").and_then(|given| value::faults(given).ok()).unwrap_or_default(),
+        outcomes: options.get("outcome").and_then(|given| value::faults(given).ok()).unwrap_or_default(),
+        behavior: options.has("behavior"),
         latency_ms: options.get("latency").and_then(|given| value::latency(given, options.dialect).ok()).unwrap_or((0, 0)),
         ends_at: until.into_iter().chain(expires).min().unwrap_or(u64::MAX),
     }

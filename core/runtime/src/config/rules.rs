@@ -52,6 +52,7 @@ pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> 
     if given.value("circuit_breaker", "slow_call_ratio").is_some() && given.value("circuit_breaker", "slow_call_duration").is_none() {
         return Err(ConfigError::new("circuit_breaker.slow_call_ratio", "needs slow_call_duration: without it no call is slow"));
     }
+    check_stale(&given)?;
     check_chaos(&given)
 }
 
@@ -69,6 +70,17 @@ pub(super) fn contradictions(parts: &Parts, dialect: Dialect) -> Result<(), Conf
     Ok(())
 }
 
+/// Bounds of something that is off are a slip.
+fn check_stale(given: &Given<'_>) -> Result<(), ConfigError> {
+    let is_on = given.value("fallback", "stale_if_error").and_then(Value::as_bool).unwrap_or(false);
+    match ["max_age", "stale_key", "max_entries", "max_bytes"].iter().find(|name| given.value("fallback", name).is_some()) {
+        Some(name) if !is_on => {
+            Err(ConfigError::new(format!("fallback.{name}"), "has no effect without `stale_if_error`; set that to true"))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn check_chaos(given: &Given<'_>) -> Result<(), ConfigError> {
     if !given.parts.contains_key("chaos") {
         return Ok(());
@@ -79,8 +91,8 @@ fn check_chaos(given: &Given<'_>) -> Result<(), ConfigError> {
     if given.value("chaos", "until").is_none() && given.value("chaos", "expires_in").is_none() {
         return Err(ConfigError::new("chaos", "must have an end: give `until` (an instant) or `expires_in` (a duration)"));
     }
-    if given.value("chaos", "fault").is_none() && given.value("chaos", "latency").is_none() {
-        return Err(ConfigError::new("chaos", "does nothing: give `fault`, `latency`, or both"));
+    if ["fault", "latency", "outcome", "behavior"].iter().all(|name| given.value("chaos", name).is_none()) {
+        return Err(ConfigError::new("chaos", "does nothing: give `fault`, `outcome`, `latency` or `behavior`"));
     }
     Ok(())
 }

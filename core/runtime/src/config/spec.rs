@@ -25,6 +25,7 @@ pub(crate) struct Spec {
 pub(crate) struct Compiled {
     pub(crate) engine: EnginePolicy,
     pub(crate) chaos_seed: Option<u64>,
+    pub(crate) stale: Option<crate::stale::Bounds>,
 }
 
 impl Spec {
@@ -71,11 +72,13 @@ impl Spec {
 
 /// A chain given as functions crosses as `{"steps": n}`, one given as one value may cross bare.
 fn written_in_code(mut parts: Parts) -> Parts {
-    if let Some(Value::Object(chaos)) = parts.get_mut("chaos")
-        && let Some(Value::Object(fault)) = chaos.get("fault").cloned()
-        && let Some(faults) = fault.get("faults")
-    {
-        chaos.insert("fault".into(), faults.clone());
+    if let Some(Value::Object(chaos)) = parts.get_mut("chaos") {
+        for name in ["fault", "outcome"] {
+            let count = chaos.get(name).and_then(|given| given.get("faults")).cloned();
+            if let Some(count) = count {
+                chaos.insert(name.into(), count);
+            }
+        }
     }
     parts
 }

@@ -30,6 +30,8 @@ pub(super) fn check(kind: Kind, value: &Value, dialect: Dialect) -> Checked<()> 
         Kind::Int(min, max) => int(value).and_then(|number| in_range(number, min, max, "")).map(drop),
         Kind::Factor => factor(value).map(drop),
         Kind::Choice(words) => choice(value, words),
+        Kind::HedgeDelay if value.as_str() == Some("p95") => Ok(()),
+        Kind::HedgeDelay => duration(value, dialect).and_then(|ms| in_range(ms, 1, 86_400_000, "ms")).map(drop),
         Kind::Rate => rate(value).map(drop),
         Kind::Budget => budget(value).map(drop),
         Kind::Text => {

@@ -34,6 +34,14 @@ pub struct Ask {
     pub watched: bool,
 }
 
+impl Permit {
+    /// The same permit, begun so many nanoseconds later: time that was not the callee's does not make it slow.
+    #[must_use]
+    pub fn postponed(self, by: u64) -> Self {
+        Self { started: self.started.saturating_add(by), ..self }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PermitKind {
     Closed { watch: Option<Watch> },

@@ -40,8 +40,10 @@ pub struct Retry {
 /// What is known when an attempt has failed.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
-    /// The attempt that failed, from 1.
+    /// Attempts so far.
     pub attempt: u32,
+    /// Waits so far: the number of this one, from 0.
+    pub waits: u32,
     /// What the server said.
     pub pushback: Pushback,
     /// Whether the circuit inside is open now.
@@ -83,7 +85,7 @@ impl Retry {
         if now.breaker_open && !self.wait_for_breaker {
             return Err("breaker_open");
         }
-        let own_ns = self.backoff.wait_ns(now.attempt - 1, now.previous_ns, now.draw);
+        let own_ns = self.backoff.wait_ns(now.waits, now.previous_ns, now.draw);
         let ms = own_ns.div_ceil(MS).saturating_add(server_ms);
         let needed = ms.saturating_mul(MS).saturating_add(now.attempt_ns / 2);
         match now.left_ns {
