@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod failure;
+pub mod fuzz;
 mod player;
+mod seen;
 mod transcript;
 pub mod vector;
 

@@ -1,4 +1,5 @@
-//! `vectors --check [FILES]` plays vectors against the engine; `vectors --bless FILES` writes what the engine does.
+//! `vectors --check [FILES]` plays vectors against the engine; `vectors --bless FILES` writes what the engine does; `vectors --stdin` answers
+//! each vector, one line of JSON, with what came of it, one line of JSON.
 #![forbid(unsafe_code)]
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,9 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors")
 
 fn main() -> ExitCode {
     let (flags, paths): (Vec<String>, Vec<String>) = std::env::args().skip(1).partition(|arg| arg.starts_with("--"));
+    if flags.iter().any(|flag| flag == "--stdin") {
+        return serve();
+    }
     let bless = flags.iter().any(|flag| flag == "--bless");
     let files = if paths.is_empty() { vector::files(Path::new(FOLDER)) } else { Ok(paths.iter().map(PathBuf::from).collect()) };
     let outcome = files.and_then(|files| if bless { write(&files) } else { Ok(check(&files)) });
@@ -23,6 +27,19 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Until the input ends.
+fn serve() -> ExitCode {
+    for line in std::io::stdin().lines().map_while(Result::ok) {
+        let vector = serde_json::from_str(&line).map_err(|error| error.to_string());
+        let answer = match vector.and_then(|vector| play(&vector)) {
+            Ok(transcript) => serde_json::json!({"transcript": transcript}),
+            Err(error) => serde_json::json!({"error": error}),
+        };
+        println!("{answer}");
+    }
+    ExitCode::SUCCESS
 }
 
 fn check(files: &[PathBuf]) -> (usize, usize) {
