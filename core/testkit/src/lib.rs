@@ -6,6 +6,7 @@
 mod failure;
 pub mod fuzz;
 mod player;
+mod raises;
 mod seen;
 mod transcript;
 pub mod vector;

@@ -9,6 +9,7 @@ use seawall_runtime::{Call, Ended, Op, Policy};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{CalleeError, bits, result_bits};
+use crate::raises::{Failed, raises, report};
 use crate::seen::Seen;
 use crate::transcript::Transcript;
 use crate::vector::{Step, Vector, duration_ms};
@@ -37,15 +38,6 @@ struct Running {
     values: BTreeMap<u32, Value>,
     failed: Option<Failed>,
     fallback: Value,
-}
-
-/// What `FAILED` said.
-#[derive(Clone)]
-struct Failed {
-    name: String,
-    ours: bool,
-    retry_after_ms: i64,
-    cause: Option<String>,
 }
 
 struct Timer {
@@ -360,7 +352,7 @@ impl<'a> Player<'a> {
         let running = self.running(name)?;
         let text = match what {
             0 => format!("returns {}", u32::try_from(number).ok().and_then(|n| running.values.get(&n)).unwrap_or(&Value::Null)),
-            1 => raises(running, has_retry),
+            1 => raises(running.failed.as_ref(), &running.call, has_retry),
             2 => format!("returns {}", running.fallback),
             _ => "cancelled".to_owned(),
         };
@@ -435,33 +427,4 @@ impl<'a> Player<'a> {
             *before = line;
         }
     }
-}
-
-fn report(call: &Call) -> Value {
-    serde_json::from_str(&call.report()).unwrap_or_default()
-}
-
-fn raises(running: &Running, has_retry: bool) -> String {
-    use std::fmt::Write as _;
-    let Some(failed) = &running.failed else { return "raises".into() };
-    let mut text = format!("raises {}", failed.name);
-    if failed.ours && failed.retry_after_ms >= 0 {
-        let _ = write!(text, " retry_after={}", failed.retry_after_ms);
-    }
-    if let Some(cause) = &failed.cause {
-        let _ = write!(text, " cause={cause}");
-    }
-    let report = report(&running.call);
-    let attempts = report["attempts"].as_array().cloned().unwrap_or_default();
-    if has_retry && !attempts.is_empty() {
-        if let Some(reason) = report["reason"].as_str() {
-            let _ = write!(text, " reason={reason}");
-        }
-        let _ = write!(text, " attempts={}", attempts.len());
-        let delays: Vec<String> = attempts.iter().filter_map(|attempt| attempt["delay_ms"].as_u64()).map(|ms| ms.to_string()).collect();
-        if !delays.is_empty() {
-            let _ = write!(text, " delays=[{}]", delays.join(","));
-        }
-    }
-    text
 }
