@@ -175,6 +175,9 @@ impl<'a> Player<'a> {
     }
 
     fn start(&mut self, name: &str, key: Option<&str>) -> Result<(), String> {
+        if key.is_some() != self.keyed {
+            return Err(format!("call `{name}`: a call of a keyed policy has a key, and no other has"));
+        }
         let call = Call::new(&self.policy, key, name, 0, -1, 0).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
         let place = self.calls.len();

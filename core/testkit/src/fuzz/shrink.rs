@@ -49,6 +49,9 @@ fn candidates(vector: &Vector) -> Vec<Vector> {
     for (part, value) in &vector.config {
         let mut fewer = vector.clone();
         fewer.config.remove(part);
+        if part == "key" {
+            fewer.steps.iter_mut().for_each(|step| step.key = None);
+        }
         push(fewer);
         for option in value.as_object().into_iter().flat_map(|options| options.keys()) {
             let mut fewer = vector.clone();
