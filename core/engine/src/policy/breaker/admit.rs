@@ -62,11 +62,19 @@ impl Cell<'_> {
             State::Open | State::Isolated if !expired => Some(self.refusal(word, now)),
             State::HalfOpen => match self.decide(self.tally(word.generation(), now_ms), now_ms) {
                 Decision::Undecided if !self.has_free_slot(word.generation(), now_ms) => Some(self.refusal(word, now)),
-                Decision::Open(from, _) if now_ms < from + self.next_break_ms(word.generation(), 0, from) => Some(self.refusal(word, now)),
+                Decision::Open(from_ms, _) => self.refusal_since(word, now, from_ms),
                 _ => None,
             },
             _ => None,
         }
+    }
+
+    /// The refusal of a circuit that a lapse opened at `from_ms`, though nobody has noticed yet; none once that break is over too.
+    fn refusal_since(&self, word: StateWord, now: u64, from_ms: u64) -> Option<Refusal> {
+        let until = from_ms.saturating_add(self.next_break_ms(word.generation(), 0, from_ms)).saturating_mul(MS);
+        let left_ms = until.saturating_sub(now).div_ceil(MS);
+        let refusal = Refusal { code: "circuit.open", state: State::Open, generation: word.generation(), retry_after_ms: Some(left_ms) };
+        (left_ms > 0).then_some(refusal)
     }
 
     fn has_free_slot(&self, generation: u32, now_ms: u64) -> bool {
