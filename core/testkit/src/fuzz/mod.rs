@@ -154,3 +154,61 @@ fn save(folder: &Path, vector: &Vector) {
         Err(error) => println!("{}: {error}", file.display()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::sync::{Mutex, MutexGuard, PoisonError};
+
+    use seawall_engine::table::options::OPTIONS;
+
+    use super::{engine, policies, scripts, shrink};
+    use crate::vector::Vector;
+
+    /// Players share the clock and the registry of the process.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ONE: Mutex<()> = Mutex::new(());
+        ONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn script(number: u64) -> Vector {
+        scripts::script(9, number).unwrap_or_else(|refused| refused)
+    }
+
+    #[test]
+    fn a_script_is_the_same_every_time() {
+        let _alone = alone();
+        for number in 0..50 {
+            let (one, other) = (serde_json::json!(script(number)), serde_json::json!(script(number)));
+            assert_eq!(one, other);
+            assert_eq!(engine(&script(number)).map(|(lines, _)| lines), engine(&script(number)).map(|(lines, _)| lines));
+        }
+    }
+
+    #[test]
+    fn every_option_that_a_vector_can_write_takes_part() {
+        let mut drawn = BTreeSet::new();
+        for number in 0..2_000 {
+            for (strategy, options) in policies::config(&mut super::dice::Dice::new(1, number)) {
+                drawn.extend(options.as_object().into_iter().flatten().map(|(option, _)| (strategy.clone(), option.clone())));
+            }
+        }
+        let missing: Vec<_> = OPTIONS
+            .iter()
+            .filter(|row| row.strategy != "*" && policies::is_writable(row))
+            .map(|row| (row.strategy.to_owned(), row.name.to_owned()))
+            .filter(|option| !drawn.contains(option))
+            .collect();
+        assert_eq!(missing, []);
+    }
+
+    #[test]
+    fn shrinking_keeps_what_shows_the_difference_alone() {
+        let _alone = alone();
+        let cancels = |vector: &Vector| vector.steps.iter().any(|step| step.cancel.is_some());
+        let found = (0..200).map(script).find(|vector| vector.steps.len() > 8 && cancels(vector)).expect("a script that cancels");
+        let small = shrink::shrink(found, cancels);
+        assert!(small.steps.len() <= 2, "{:?}", small.steps);
+        assert_eq!(small.config.len(), 1);
+    }
+}

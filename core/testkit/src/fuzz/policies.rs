@@ -58,6 +58,13 @@ fn options(strategy: &str, dice: &mut Dice) -> Map<String, Value> {
     options
 }
 
+/// Whether a vector can write the option.
+#[cfg(test)]
+pub(super) fn is_writable(row: &OptionRow) -> bool {
+    let is_left_out = LEFT_OUT.contains(&(row.strategy, row.name));
+    !is_left_out && (CODED.contains(&row.name) || values::of(row.kind, &mut Dice::new(0, 0)).is_some())
+}
+
 fn value(row: &OptionRow, dice: &mut Dice) -> Option<Value> {
     if !CODED.contains(&row.name) {
         return values::of(row.kind, dice);

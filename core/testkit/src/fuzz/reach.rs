@@ -37,5 +37,6 @@ pub(super) fn missing(seen: &Seen) -> Vec<String> {
         .chain(named("reason", REASONS.iter().map(|row| row.0).collect()))
         .chain(named("event", EVENTS.iter().map(|row| row.name).collect()))
         .filter(|name| !BEYOND.contains(&name.as_str()) && !seen.0.contains_key(name))
+        .chain(seen.0.keys().filter(|name| name.ends_with(" new")).map(|name| format!("{name}: a code without a name in seen.rs")))
         .collect()
 }
