@@ -12,3 +12,4 @@ mod transcript;
 pub mod vector;
 
 pub use player::play;
+pub use seen::Seen;

@@ -5,7 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use seawall_testkit::{play, vector};
+use seawall_testkit::fuzz::{engine, reach};
+use seawall_testkit::{Seen, play, vector};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/vectors");
 
@@ -16,7 +17,8 @@ fn main() -> ExitCode {
     }
     let bless = flags.iter().any(|flag| flag == "--bless");
     let files = if paths.is_empty() { vector::files(Path::new(FOLDER)) } else { Ok(paths.iter().map(PathBuf::from).collect()) };
-    let outcome = files.and_then(|files| if bless { write(&files) } else { Ok(check(&files)) });
+    let is_all = paths.is_empty();
+    let outcome = files.and_then(|files| if bless { write(&files) } else { Ok(check(&files, is_all)) });
     match outcome {
         Ok((passed, failed)) => {
             println!("{passed} passed, {failed} failed");
@@ -42,8 +44,10 @@ fn serve() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn check(files: &[PathBuf]) -> (usize, usize) {
+/// All vectors together must reach what the tables name; each of them must be written.
+fn check(files: &[PathBuf], is_all: bool) -> (usize, usize) {
     let (mut passed, mut failed) = (0, 0);
+    let mut seen = Seen::default();
     for file in files {
         match vector::read(file) {
             Err(error) => {
@@ -52,12 +56,15 @@ fn check(files: &[PathBuf]) -> (usize, usize) {
             }
             Ok(vectors) => {
                 for vector in &vectors {
+                    engine(vector).iter().for_each(|(_, reached)| seen.add(reached));
                     if agrees(file, vector) { passed += 1 } else { failed += 1 }
                 }
             }
         }
     }
-    (passed, failed)
+    let missing = if is_all { reach::missing(&seen) } else { Vec::new() };
+    missing.iter().for_each(|name| eprintln!("no vector reaches {name}"));
+    (passed, failed + missing.len())
 }
 
 fn agrees(file: &Path, vector: &vector::Vector) -> bool {

@@ -3,7 +3,7 @@
 
 mod dice;
 mod policies;
-mod reach;
+pub mod reach;
 mod runner;
 mod scripts;
 mod shrink;
@@ -68,8 +68,9 @@ pub fn fuzz(plan: &Plan) -> Outcome {
     outcome
 }
 
-/// The engine's lines and what they reached.
-fn engine(vector: &Vector) -> Option<(Vec<String>, Seen)> {
+/// The engine's lines and what they reached; `None` if the vector is wrong.
+#[must_use]
+pub fn engine(vector: &Vector) -> Option<(Vec<String>, Seen)> {
     let mut player = Player::new(vector).ok()?;
     vector.steps.iter().try_for_each(|step| player.play(step)).ok()?;
     Some(player.into_parts())

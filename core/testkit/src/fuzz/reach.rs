@@ -1,4 +1,4 @@
-//! What a run must have reached, from the tables. What is new in a table must be reached, or named here as out of reach.
+//! What a run of the fuzzer, and all vectors together, must have reached, from the tables. What is new in a table must be reached, or named here as out of reach.
 
 use seawall_engine::table::errors::{ERRORS, REASONS};
 use seawall_engine::table::events::EVENTS;
@@ -27,7 +27,8 @@ const BEYOND: &[&str] = &[
 ];
 
 /// What was to be reached and was not.
-pub(super) fn missing(seen: &Seen) -> Vec<String> {
+#[must_use]
+pub fn missing(seen: &Seen) -> Vec<String> {
     let named = |kind: &'static str, names: Vec<&'static str>| names.into_iter().map(move |name| format!("{kind} {name}"));
     named("output", OUTPUTS.to_vec())
         .chain(named("timer", TIMERS.to_vec()))
