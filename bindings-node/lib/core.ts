@@ -24,6 +24,12 @@ interface Info {
 
 const handles = new FinalizationRegistry<Handle>((handle) => native.policyDrop(handle));
 let generation = 0;
+let loads = 0;
+
+/** A file was loaded: what is in force may have changed. */
+export function noteLoad(): void {
+  loads += 1;
+}
 
 /** Makes every policy resolve anew; for tests, after all state was forgotten. */
 export function forgetHandles(): void {
@@ -34,6 +40,7 @@ export class Core {
   private handle: Handle | undefined;
   private found: Info | undefined;
   private resolvedIn = -1;
+  private foundIn = -1;
   private label: string | undefined;
   private readonly byStrategy: ReadonlyMap<string, Part>;
   /** `on` and `ignore` of each judge, in the order of their bits. */
@@ -70,7 +77,10 @@ export class Core {
   /** Parts in force, after a file has had its say. */
   get info(): Info {
     const handle = this.resolve();
-    this.found ??= JSON.parse(native.policyInfo(handle)) as Info;
+    if (this.found === undefined || this.foundIn !== loads) {
+      this.found = JSON.parse(native.policyInfo(handle)) as Info;
+      this.foundIn = loads;
+    }
     return this.found;
   }
 
@@ -120,6 +130,12 @@ export class Core {
     return (retry !== undefined && asks(retry, result) ? 256 : 0) | (breaker !== undefined && asks(breaker, result) ? 512 : 0);
   }
 
+  /** Sets the mode by hand. */
+  setMode(mode: Mode, why: Override): void {
+    const expiresIn = checkWhy(why, 'set_mode');
+    emitRecords([guardNative(() => native.policySetMode(this.resolve(), mode, why.reason, why.author ?? null, expiresIn, clock.now()))]);
+  }
+
   /** The breaker of one key. */
   breaker(key: string | undefined): Breaker {
     return new Breaker(this, key ?? null);
@@ -140,7 +156,15 @@ function asks(predicate: Matches, outcome: unknown): boolean {
   }
 }
 
-/** Why somebody overrides a breaker, and for how long (default: until `reset()`). */
+/** Whether a policy enforces; only judges and reports; or does nothing. */
+export type Mode = 'enforce' | 'shadow' | 'disabled';
+
+function checkWhy(why: Override, path: string): number | null {
+  if (typeof why?.reason !== 'string' || why.reason === '') throw new ConfigError('say why: { reason: "…" }', `${path}.reason`);
+  return why.expiresIn === undefined ? null : toMs(why.expiresIn, `${path}.expires_in`);
+}
+
+/** Why somebody overrides a breaker or a mode, and for how long (default: until `reset()`, or until it is set again). */
 export interface Override {
   reason: string;
   author?: string;
@@ -185,8 +209,7 @@ export class Breaker {
   }
 
   private override(call: typeof native.breakerIsolate, why: Override): void {
-    if (typeof why?.reason !== 'string' || why.reason === '') throw new ConfigError('say why: { reason: "…" }', 'breaker.reason');
-    const expiresIn = why.expiresIn === undefined ? null : toMs(why.expiresIn, 'breaker.expires_in');
+    const expiresIn = checkWhy(why, 'breaker');
     emitRecords(guardNative(() => call(this.core.resolve(), this.key, why.reason, why.author ?? null, expiresIn, clock.now())));
   }
 }

@@ -20,7 +20,7 @@ export type {
 } from './strategies.js';
 export { policy, policyOf } from './policy.js';
 export type { CallOptions, Guarded, Policy, PolicyOptions } from './policy.js';
-export type { Breaker, BreakerState, Override } from './core.js';
+export type { Breaker, BreakerState, Mode, Override } from './core.js';
 export { correlate, correlationId, current, deadline, headers, receive } from './context.js';
 export type { Current, IncomingHeaders } from './context.js';
 export {

@@ -6,6 +6,12 @@ import { join } from 'node:path';
 /** A handle of the native module. */
 export type Handle = number;
 
+/** What a load did: records of events, and tickets of calls that it gave a slot. */
+export interface Loaded {
+  readonly events: string[];
+  readonly tickets: number[];
+}
+
 export interface Native {
   check(spec: string): void;
   resolve(spec: string): Handle;
@@ -13,7 +19,10 @@ export interface Native {
   /** Labels an unnamed policy; the first label stays. */
   policyLabel(policy: Handle, label: string): void;
   /** Gives the event's record. */
-  load(path: string, env: string | null): string;
+  load(path: string, env: string | null, now: number): Loaded;
+  reload(path: string, env: string | null, now: number): Loaded;
+  policySetMode(policy: Handle, mode: string, reason: string, author: string | null, expiresInMs: number | null, now: number): string;
+  policyMode(policy: Handle, now: number): string;
   policyInfo(policy: Handle): string;
   breakerState(policy: Handle, key: string | null, now: number): string;
   breakerCounts(policy: Handle, key: string | null, now: number): number[];

@@ -1,6 +1,6 @@
 /** A policy as users hold it: a function that guards functions, a decorator, and a handle. */
 
-import { Breaker, Core, type Definition } from './core.js';
+import { Breaker, Core, type Definition, type Mode, type Override } from './core.js';
 import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
 import { drive } from './driver.js';
@@ -47,6 +47,8 @@ export interface Policy<out R = never> {
   using(options: CallOptions): Policy<R>;
   /** Its circuit breaker; with a key, that of the view's key. */
   readonly breaker: Breaker;
+  /** Sets the mode by hand, over the policy's own, until it is set again or for so long. */
+  setMode(mode: Mode, why: Override): void;
   /** Its counters by metric. */
   snapshot(): Readonly<Record<string, number>>;
 }
@@ -81,6 +83,7 @@ function view<R>(core: Core, set: CallOptions): Policy<R> {
     run: { value: (fn: (current: Current) => unknown, options: CallOptions = {}) => run(core, { ...set, ...options }, fn) },
     using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
     breaker: { get: () => core.breaker(text(set.key)) },
+    setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
     snapshot: { value: () => snapshotOf(core) },
   });
   return self;

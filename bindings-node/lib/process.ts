@@ -1,20 +1,26 @@
 /** What belongs to the whole process: the policy file, metrics, and what is still to be written. */
 
 import { ConfigError, guardNative } from './errors.js';
-import { hostTimer } from './clock.js';
+import * as clock from './clock.js';
+import { noteLoad } from './core.js';
 import { toMs } from './duration.js';
 import { emitRecords } from './events.js';
 import { native } from './native.js';
 import { underWay } from './queues.js';
+import { wake } from './tickets.js';
 import type { DurationLike } from './table.js';
 
 /**
- * Loads a policy file. Default: `$SEAWALL_CONFIG`, and `$SEAWALL_ENV` for `env`. Policies that were resolved before keep what they had; a bad file changes
- * nothing and throws.
+ * Loads a policy file. Default: `$SEAWALL_CONFIG`, and `$SEAWALL_ENV` for `env`. Policies in use change too, all of them or none: thresholds and mode at the
+ * next judgement, retry and timeouts for calls that begin. A bad file changes nothing and throws; one that would change what a policy is, such as its set of
+ * strategies, is refused by the event `config.refused`.
  */
 export function load(path = process.env['SEAWALL_CONFIG'], options: { env?: string } = {}): void {
   if (typeof path !== 'string' || path === '') throw new ConfigError('give the path of a policy file, or set SEAWALL_CONFIG', 'load');
-  emitRecords([guardNative(() => native.load(path, options.env ?? process.env['SEAWALL_ENV'] ?? null))]);
+  const { events, tickets } = guardNative(() => native.load(path, options.env ?? process.env['SEAWALL_ENV'] ?? null, clock.now()));
+  noteLoad();
+  tickets.forEach(wake);
+  emitRecords(events);
 }
 
 /** All metrics as Prometheus text. */
@@ -32,7 +38,7 @@ export async function flush(options: { timeout?: DurationLike } = {}): Promise<b
   let isOver = false;
   let stop = (): void => undefined;
   const over = new Promise<void>((resolve) => {
-    stop = hostTimer(toMs(options.timeout ?? '5s', 'flush.timeout'), () => {
+    stop = clock.hostTimer(toMs(options.timeout ?? '5s', 'flush.timeout'), () => {
       isOver = true;
       resolve();
     }, true);

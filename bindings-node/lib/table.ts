@@ -57,6 +57,9 @@ export const EVENTS = [
   'dlq.lost',
   'dlq.redriven',
   'config.loaded',
+  'mode.changed',
+  'config.reloaded',
+  'config.refused',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -151,6 +154,12 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'dlq.redriven': ['info', ['queue', 'letter_id', 'outcome']],
   /** A policy file was loaded. */
   'config.loaded': ['info', ['path', 'policies']],
+  /** Somebody set the policy's mode. */
+  'mode.changed': ['warning', ['from', 'to', 'reason', 'author', 'expires_in_ms']],
+  /** A policy file changed the options of a policy in use; `changed` lists them. */
+  'config.reloaded': ['info', ['path', 'changed']],
+  /** A policy file was refused, all of it: what was in force stays. */
+  'config.refused': ['error', ['path', 'reason']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */
@@ -371,4 +380,6 @@ export const METRICS: Readonly<Record<string, readonly [string, readonly string[
   seawall_dlq_lost_total: ['counter', []],
   /** Attempts that chaos struck. */
   seawall_chaos_injections_total: ['counter', []],
+  /** Calls whose key found no room and shared the overflow state. */
+  seawall_keys_overflow_total: ['counter', []],
 };

@@ -46,10 +46,50 @@ pub fn policy_info(handle: u32) -> Result<String> {
     policy(handle).map(|policy| policy.info())
 }
 
-/// Loads a policy file; gives the event's record.
+/// What a load did: the records of its events, and the tickets of calls to be woken.
+#[napi(object)]
+pub struct Loaded {
+    /// JSON texts.
+    pub events: Vec<String>,
+    /// Numbers below 2^53.
+    pub tickets: Vec<i64>,
+}
+
+impl From<seawall_runtime::Loaded> for Loaded {
+    fn from(loaded: seawall_runtime::Loaded) -> Self {
+        Self { events: loaded.events, tickets: loaded.tickets.into_iter().filter_map(|ticket| i64::try_from(ticket).ok()).collect() }
+    }
+}
+
+/// Loads a policy file.
 #[napi]
-pub fn load(path: String, env: Option<String>) -> Result<String> {
-    seawall_runtime::load(&path, env.as_deref()).map_err(config)
+pub fn load(path: String, env: Option<String>, now: f64) -> Result<Loaded> {
+    seawall_runtime::load(&path, env.as_deref(), nanoseconds(now)).map(Loaded::from).map_err(config)
+}
+
+/// The same for a file that was watched: a bad one is told by an event.
+#[napi]
+pub fn reload(path: String, env: Option<String>, now: f64) -> Loaded {
+    seawall_runtime::reload(&path, env.as_deref(), nanoseconds(now)).into()
+}
+
+/// Sets the mode; gives the event's record.
+#[napi]
+pub fn policy_set_mode(
+    handle: u32,
+    mode: String,
+    reason: String,
+    author: Option<String>,
+    expires_in_ms: Option<f64>,
+    now: f64,
+) -> Result<String> {
+    policy(handle)?.set_mode(&mode, &reason, author.as_deref(), milliseconds(expires_in_ms), nanoseconds(now)).map_err(config)
+}
+
+/// The mode now.
+#[napi]
+pub fn policy_mode(handle: u32, now: f64) -> Result<&'static str> {
+    Ok(policy(handle)?.mode(nanoseconds(now)).name())
 }
 
 /// The breaker's judged state.

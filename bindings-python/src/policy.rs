@@ -23,6 +23,15 @@ impl Policy {
         self.inner.set_label(label);
     }
 
+    #[pyo3(signature = (mode, reason, author, expires_in_ms))]
+    fn set_mode(&self, mode: &str, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>) -> PyResult<String> {
+        self.inner.set_mode(mode, reason, author, expires_in_ms, clock::now()).map_err(|why| error::config(&why))
+    }
+
+    fn mode(&self) -> &'static str {
+        self.inner.mode(clock::now()).name()
+    }
+
     #[pyo3(signature = (key))]
     fn breaker_state(&self, key: Option<&str>) -> PyResult<&'static str> {
         self.inner.breaker_state(key, clock::now()).map_err(|why| error::config(&why))
@@ -61,11 +70,20 @@ fn resolve(spec: &str) -> PyResult<Policy> {
     seawall_runtime::resolve(spec).map(|inner| Policy { inner }).map_err(|why| error::config(&why))
 }
 
-/// Loads a policy file; gives the event that says so.
+/// Loads a policy file; gives the records of its events and the tickets to be woken.
 #[pyfunction]
 #[pyo3(signature = (path, env))]
-fn load(py: Python<'_>, path: &str, env: Option<&str>) -> PyResult<String> {
-    py.detach(|| seawall_runtime::load(path, env)).map_err(|why| error::config(&why))
+fn load(py: Python<'_>, path: &str, env: Option<&str>) -> PyResult<(Vec<String>, Vec<u64>)> {
+    let loaded = py.detach(|| seawall_runtime::load(path, env, clock::now())).map_err(|why| error::config(&why))?;
+    Ok((loaded.events, loaded.tickets))
+}
+
+/// The same for a file that was watched: a bad one is told by an event.
+#[pyfunction]
+#[pyo3(signature = (path, env))]
+fn reload(py: Python<'_>, path: &str, env: Option<&str>) -> (Vec<String>, Vec<u64>) {
+    let loaded = py.detach(|| seawall_runtime::reload(path, env, clock::now()));
+    (loaded.events, loaded.tickets)
 }
 
 /// All metrics as Prometheus text.
@@ -91,6 +109,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_function(wrap_pyfunction!(resolve, module)?)?;
     module.add_function(wrap_pyfunction!(load, module)?)?;
+    module.add_function(wrap_pyfunction!(reload, module)?)?;
     module.add_function(wrap_pyfunction!(metrics, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(reset_all, module)?)

@@ -12,7 +12,9 @@ from seawall._argument import Picker
 from seawall._breaker import Breaker
 from seawall._call import View
 from seawall._classify import Matcher
+from seawall._durations import Duration
 from seawall._errors import ConfigError
+from seawall._mode import Mode, set_mode
 from seawall._plan import Part, Written
 from seawall._snapshot import Snapshot, snapshot_of
 
@@ -129,6 +131,13 @@ class Policy(Generic[F_co]):
     def name(self) -> str | None:
         """The name that it shares its state by, or None."""
         return self._written.name
+
+    def set_mode(self, mode: Mode, *, reason: str, author: str | None = None, expires_in: Duration | None = None) -> None:
+        """Sets the mode by hand, over the policy's own `mode=`, until it is set again or for so long.
+
+        "enforce"; "shadow": all is judged and reported, nothing waits, rejects, retries or times out; "disabled".
+        """
+        set_mode(self._written, mode, reason, author, expires_in)
 
     def snapshot(self) -> Snapshot:
         """Counts, limits and the retry budget, as they are now."""

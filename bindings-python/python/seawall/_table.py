@@ -84,6 +84,9 @@ EventName = Literal[
     "dlq.lost",
     "dlq.redriven",
     "config.loaded",
+    "mode.changed",
+    "config.reloaded",
+    "config.refused",
 ]
 
 # Every event.
@@ -108,6 +111,9 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "dlq.lost",
     "dlq.redriven",
     "config.loaded",
+    "mode.changed",
+    "config.reloaded",
+    "config.refused",
 )
 
 Strategy = Literal[
@@ -174,6 +180,9 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "dlq.lost": ("error", ("queue", "error_type",)),  # The failed call could not be recorded; the caller still gets its own error.
     "dlq.redriven": ("info", ("queue", "letter_id", "outcome",)),  # A letter was handed to its handler, and how that ended.
     "config.loaded": ("info", ("path", "policies",)),  # A policy file was loaded.
+    "mode.changed": ("warning", ("from", "to", "reason", "author", "expires_in_ms",)),  # Somebody set the policy's mode.
+    "config.reloaded": ("info", ("path", "changed",)),  # A policy file changed the options of a policy in use; `changed` lists them.
+    "config.refused": ("error", ("path", "reason",)),  # A policy file was refused, all of it: what was in force stays.
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.
@@ -270,4 +279,5 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "seawall_dlq_written_total": ("counter", ()),  # Dead letters written.
     "seawall_dlq_lost_total": ("counter", ()),  # Failed calls that could not be recorded.
     "seawall_chaos_injections_total": ("counter", ()),  # Attempts that chaos struck.
+    "seawall_keys_overflow_total": ("counter", ()),  # Calls whose key found no room and shared the overflow state.
 }

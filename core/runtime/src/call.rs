@@ -11,7 +11,9 @@ use serde_json::json;
 
 use crate::config::ConfigError;
 use crate::events;
+use crate::force::View;
 use crate::metrics::CallEnd;
+use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::state::KeyState;
 
@@ -47,6 +49,11 @@ pub struct Ended<'a> {
 pub struct Call {
     policy: Arc<Policy>,
     state: Arc<KeyState>,
+    view: View,
+    begin: Begin,
+    /// What a mode function said of this call.
+    said: Option<Mode>,
+    mode: Option<Mode>,
     key: Option<String>,
     correlation_id: String,
     call: pipeline::Call,
@@ -80,9 +87,14 @@ impl Call {
             redrives,
             ordinal: policy.next_ordinal(),
         };
+        let state = policy.serve(key);
         Ok(Self {
             policy: Arc::clone(policy),
-            state: policy.state(key),
+            view: View::of(policy, &state),
+            begin,
+            said: said(flags),
+            mode: None,
+            state,
             key: key.map(str::to_owned),
             correlation_id: correlation_id.to_owned(),
             call: pipeline::Call::new(begin),
@@ -99,13 +111,15 @@ impl Call {
     /// chains of the calls inside it.
     pub fn within(&mut self, chain: &[u64]) -> u64 {
         if chain.contains(&self.state.id) {
+            self.begin.reentrant = true;
             self.call.reenter();
         }
         self.state.id
     }
 
-    /// Begins.
+    /// Begins. A call keeps the mode it begins in.
     pub fn start(&mut self, now: u64) -> Vec<Op> {
+        self.mode.get_or_insert_with(|| self.said.unwrap_or_else(|| self.policy.mode(now)));
         self.step(now, Input::Start)
     }
 
@@ -166,11 +180,13 @@ impl Call {
 
     fn step(&mut self, now: u64, input: Input) -> Vec<Op> {
         self.now = now;
+        self.policy.keys.touch(&self.state, now / MS);
         let policy = Arc::clone(&self.policy);
         let state = Arc::clone(&self.state);
         let key = self.key.clone();
         let mut out = std::mem::take(&mut self.out);
-        self.call.step(&policy.env(&state, key.as_deref()), now, input, &mut out);
+        self.view.refresh(&policy, &state);
+        self.call.step(&policy.env(&self.view, &state, key.as_deref()), now, input, &mut out);
         let ops = out.drain(..).map(|output| self.op(output)).collect();
         self.out = out;
         self.count_attempts();
@@ -273,7 +289,7 @@ impl Call {
             })
             .collect();
         let rejection = self.call.refusal().map(|refusal| {
-            let (total, failures) = self.policy.env(&self.state, None).cell().map_or((0, 0), |cell| cell.frozen());
+            let (total, failures) = self.policy.env(&self.view, &self.state, None).cell().map_or((0, 0), |cell| cell.frozen());
             json!({"state": refusal.state.name(), "generation": refusal.generation, "retry_after_ms": refusal.retry_after_ms, "total": total, "failures": failures})
         });
         json!({
@@ -286,6 +302,15 @@ impl Call {
             "rejection": rejection,
         })
         .to_string()
+    }
+}
+
+/// What flags say of the mode; without a word the policy's own holds.
+fn said(flags: u32) -> Option<Mode> {
+    match flags & 12 {
+        4 => Some(Mode::Shadow),
+        0 => None,
+        _ => Some(Mode::Disabled),
     }
 }
 

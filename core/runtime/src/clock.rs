@@ -29,6 +29,12 @@ pub fn advance(ms: u64) {
     let _ = VIRTUAL_NS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |ns| Some(ns.saturating_add(ms.saturating_mul(1_000_000))));
 }
 
+/// Whether time is virtual, as in tests.
+#[must_use]
+pub fn is_virtual() -> bool {
+    VIRTUAL.load(Ordering::Relaxed)
+}
+
 /// Back to the monotonic clock.
 pub fn set_real() {
     VIRTUAL.store(false, Ordering::Relaxed);

@@ -5,6 +5,8 @@ use seawall_engine::step::{Event, Transition};
 use seawall_engine::table::events::find;
 use serde_json::{Map, Value};
 
+use crate::mode::Mode;
+
 /// A record under construction.
 pub(crate) type Record = Map<String, Value>;
 
@@ -63,6 +65,28 @@ pub(crate) fn transition(change: &Transition) -> Record {
         State::Isolated => record("breaker.isolated", [("generation", generation), ("from", from)]),
         State::Disabled => record("breaker.disabled", [("generation", generation), ("from", from)]),
     }
+}
+
+/// The record of a policy's mode, set by hand.
+pub(crate) fn mode_changed(from: Mode, to: Mode, reason: &str, author: Option<&str>, expires_in_ms: Option<u64>) -> Record {
+    let fields = [
+        ("from", from.name().into()),
+        ("to", to.name().into()),
+        ("reason", reason.into()),
+        ("author", author.into()),
+        ("expires_in_ms", expires_in_ms.into()),
+    ];
+    record("mode.changed", fields)
+}
+
+/// The record of options that a file changed.
+pub(crate) fn reloaded(path: &str, changed: &[String]) -> Record {
+    record("config.reloaded", [("path", path.into()), ("changed", changed.into())])
+}
+
+/// The record of a file of which nothing was taken.
+pub(crate) fn refused(path: &str, reason: &str) -> Record {
+    record("config.refused", [("path", path.into()), ("reason", reason.into())])
 }
 
 /// Adds what every record carries, and writes it as JSON.

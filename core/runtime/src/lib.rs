@@ -5,12 +5,17 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod change;
 pub mod chaos;
 pub mod clock;
 pub mod config;
 pub mod events;
+mod force;
 pub mod ids;
+mod keys;
+mod lint;
 mod metrics;
+mod mode;
 mod policy;
 mod registry;
 mod repeats;
@@ -18,6 +23,8 @@ mod state;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
+pub use lint::{Finding, WorstCase, lint, lint_spec};
 pub use metrics::{metrics, snapshot};
+pub use mode::Mode;
 pub use policy::Policy;
-pub use registry::{check, load, reset_all, resolve};
+pub use registry::{Loaded, check, load, reload, reset_all, resolve};

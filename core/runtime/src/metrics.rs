@@ -10,6 +10,7 @@ use seawall_engine::table::metrics::METRICS;
 use serde_json::{Value, json};
 
 use crate::clock;
+use crate::force::View;
 use crate::policy::Policy;
 
 const STATES: [State; 5] = [State::Closed, State::Open, State::HalfOpen, State::Isolated, State::Disabled];
@@ -39,6 +40,7 @@ pub(crate) struct Counters {
     letters: AtomicU64,
     lost: AtomicU64,
     injections: AtomicU64,
+    overflow: AtomicU64,
 }
 
 fn up(counter: &AtomicU64) {
@@ -80,8 +82,12 @@ impl Counters {
         up(&self.injections);
     }
 
+    pub(crate) fn overflow(&self) {
+        up(&self.overflow);
+    }
+
     pub(crate) fn forget(&self) {
-        let single = [&self.retries, &self.fallbacks, &self.letters, &self.lost, &self.injections];
+        let single = [&self.retries, &self.fallbacks, &self.letters, &self.lost, &self.injections, &self.overflow];
         self.calls
             .iter()
             .chain(&self.attempts)
@@ -113,6 +119,7 @@ fn samples(policy: &Policy) -> Vec<Sample> {
     samples.push(("seawall_dlq_written_total", None, read(&counters.letters)));
     samples.push(("seawall_dlq_lost_total", None, read(&counters.lost)));
     samples.push(("seawall_chaos_injections_total", None, read(&counters.injections)));
+    samples.push(("seawall_keys_overflow_total", None, read(&counters.overflow)));
     samples.extend(gauges(policy));
     samples
 }
@@ -120,10 +127,11 @@ fn samples(policy: &Policy) -> Vec<Sample> {
 fn gauges(policy: &Policy) -> Vec<Sample> {
     let mut slots = (0u64, 0u64);
     let mut in_state = [0u64; 5];
-    for (key, state) in policy.states() {
+    for (key, state) in policy.keys.all() {
         let (in_use, queued) = Bulkhead::load(&state.bulkhead);
         slots = (slots.0 + u64::from(in_use), slots.1 + u64::from(queued));
-        if let Some(cell) = policy.env(&state, Some(&key)).cell() {
+        let view = View::of(policy, &state);
+        if let Some(cell) = policy.env(&view, &state, Some(&key)).cell() {
             in_state[cell.state(clock::now()) as usize] += 1;
         }
     }

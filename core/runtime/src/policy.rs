@@ -1,8 +1,7 @@
 //! A policy in force: compiled options, the state of its keys, and its counters.
 
-use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 use seawall_engine::chance::Source;
@@ -13,25 +12,31 @@ use seawall_engine::table::layout::budget;
 use seawall_engine::time::ceil_ms;
 use serde_json::json;
 
-use crate::config::{Compiled, ConfigError, Parts, Spec};
+use crate::config::{ConfigError, Dialect, Parts, Spec};
 use crate::events;
+use crate::force::{InForce, View};
+use crate::keys::Keys;
+use crate::lint::WorstCase;
 use crate::metrics::Counters;
+use crate::mode::{Mode, Override};
 use crate::state::{KeyState, Queue, words};
-
-/// The most keys of one policy; later ones share the overflow key.
-const MAX_KEYS: usize = 10_000;
 
 /// A policy in force. Its state lives as long as the object, and is shared by everybody who resolves the same name.
 pub struct Policy {
     pub(crate) name: Option<String>,
     label: Mutex<Option<String>>,
     pub(crate) written: Parts,
-    pub(crate) parts: Parts,
-    pub(crate) compiled: Compiled,
+    dialect: Dialect,
+    force: RwLock<Arc<InForce>>,
+    /// That of the whole in force, to be compared without the lock.
+    generation: AtomicU64,
+    mode: Override,
+    /// Policies seen to work inside this one's attempts.
+    inner: Mutex<Vec<Weak<Policy>>>,
     keyed: bool,
     seed: Option<u64>,
     own_seed: u64,
-    keys: RwLock<HashMap<String, Arc<KeyState>>>,
+    pub(crate) keys: Keys,
     budget: Box<[AtomicU64]>,
     calls: AtomicU64,
     chaos_seen: AtomicU64,
@@ -44,12 +49,15 @@ impl Policy {
             name: spec.name.clone(),
             label: Mutex::new(None),
             written,
-            parts: spec.parts.clone(),
-            compiled: spec.compile(now),
+            dialect: spec.dialect,
+            force: RwLock::new(Arc::new(InForce::new(spec, 0, now))),
+            generation: AtomicU64::new(0),
+            mode: Override::default(),
+            inner: Mutex::new(Vec::new()),
             keyed: spec.keyed,
             seed: spec.seed,
             own_seed: uuid::Uuid::new_v4().as_u64_pair().0,
-            keys: RwLock::new(HashMap::new()),
+            keys: Keys::default(),
             budget: words(budget::WORDS),
             calls: AtomicU64::new(0),
             chaos_seen: AtomicU64::new(0),
@@ -68,14 +76,18 @@ impl Policy {
         self.label.lock().get_or_insert_with(|| label.to_owned());
     }
 
-    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `attempt_ms`, `total_ms`.
+    /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `mode` of the option, `attempt_ms`, `total_ms`.
     #[must_use]
     pub fn info(&self) -> String {
-        let engine = &self.compiled.engine;
+        let force = self.force();
+        let engine = &force.compiled.engine;
+        let mut parts = force.parts.clone();
+        parts.remove("mode");
         json!({
             "label": self.label(),
             "keyed": self.keyed,
-            "parts": self.parts,
+            "parts": parts,
+            "mode": force.mode().name(),
             "attempt_ms": engine.attempt_ns.map(ceil_ms),
             "total_ms": engine.total_ns.map(ceil_ms),
         })
@@ -84,28 +96,108 @@ impl Policy {
 
     /// Forgets all state, for tests.
     pub(crate) fn forget(&self) {
-        self.keys.write().clear();
+        self.keys.clear();
         self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
+        self.mode.clear();
         self.counters.forget();
+    }
+
+    /// The whole in force.
+    pub(crate) fn force(&self) -> Arc<InForce> {
+        Arc::clone(&self.force.read())
+    }
+
+    /// The number of the whole in force. Acquire pairs with the Release of a reload: whoever sees the number finds the whole behind it.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// The same policy with other parts, as a spec.
+    pub(crate) fn spec(&self, parts: Parts) -> Spec {
+        Spec { name: self.name.clone(), dialect: self.dialect, seed: self.seed, keyed: self.keyed, parts }
+    }
+
+    /// Puts other options in force; gives the tickets to be woken.
+    pub(crate) fn replace(&self, spec: &Spec, now: u64) -> Vec<u64> {
+        let states = self.keys.all();
+        let mut force = self.force.write();
+        let generation = force.generation + 1;
+        let mut next = InForce::new(spec, generation, now);
+        if force.parts.get("chaos") == next.parts.get("chaos") {
+            // An experiment that goes on keeps its end.
+            next.compiled.engine.chaos.clone_from(&force.compiled.engine.chaos);
+        }
+        let (old, new) = (&force.compiled.engine, &next.compiled.engine);
+        states.iter().for_each(|(_, state)| state.before_reload(old, new));
+        *force = Arc::new(next);
+        self.generation.store(generation, Ordering::Release);
+        let new = &force.compiled.engine;
+        states.iter().flat_map(|(_, state)| state.after_reload(new, now)).collect()
+    }
+
+    /// Notes that `inner` guards what this policy guards, inside its attempts.
+    pub fn note_inner(&self, inner: &Arc<Self>) {
+        let mut known = self.inner.lock();
+        known.retain(|policy| policy.strong_count() > 0);
+        if !known.iter().any(|policy| policy.as_ptr() == Arc::as_ptr(inner)) {
+            known.push(Arc::downgrade(inner));
+        }
+    }
+
+    pub(crate) fn inner(&self) -> Vec<Arc<Self>> {
+        self.inner.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// The longest that a call may last and the most calls that it may make below, with the arithmetic.
+    #[must_use]
+    pub fn worst_case(&self) -> WorstCase {
+        crate::lint::worst_case(self)
+    }
+
+    /// The mode now: what was set by hand, else the option's.
+    #[must_use]
+    pub fn mode(&self, now: u64) -> Mode {
+        self.mode.get(now).unwrap_or_else(|| self.force.read().mode())
+    }
+
+    /// Sets the mode, for so many milliseconds or until it is set again; gives the event.
+    ///
+    /// # Errors
+    /// If there is no such mode.
+    pub fn set_mode(
+        &self,
+        mode: &str,
+        reason: &str,
+        author: Option<&str>,
+        expires_in_ms: Option<u64>,
+        now: u64,
+    ) -> Result<String, ConfigError> {
+        let known = Mode::parse(mode).ok_or_else(|| {
+            ConfigError::new(self.label(), format!("there is no mode {mode:?}; enforce, shadow or disabled would be right"))
+        });
+        let mode = known?;
+        let from = self.mode(now);
+        self.mode.set(mode, expires_in_ms, now);
+        let record = events::mode_changed(from, mode, reason, author, expires_in_ms);
+        Ok(events::complete(record, &self.label(), None, ""))
     }
 
     pub(crate) fn next_ordinal(&self) -> u64 {
         self.calls.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// The state of one key. Beyond the most keys, one overflow key serves.
-    pub(crate) fn state(&self, key: Option<&str>) -> Arc<KeyState> {
-        let key = key.unwrap_or("");
-        if let Some(state) = self.keys.read().get(key) {
-            return Arc::clone(state);
+    /// What serves a call's key.
+    pub(crate) fn serve(&self, key: Option<&str>) -> Arc<KeyState> {
+        let served = self.keys.serve(key.unwrap_or(""), || KeyState::new(&self.force.read().compiled.engine));
+        if served.overflow {
+            self.counters.overflow();
         }
-        let mut keys = self.keys.write();
-        let key = if keys.len() >= MAX_KEYS { "\u{0}overflow" } else { key };
-        Arc::clone(keys.entry(key.to_owned()).or_insert_with(|| Arc::new(KeyState::new(&self.compiled.engine))))
+        served.state
     }
 
-    pub(crate) fn states(&self) -> Vec<(String, Arc<KeyState>)> {
-        self.keys.read().iter().map(|(key, state)| (key.clone(), Arc::clone(state))).collect()
+    /// The state of one key for somebody who only looks: an unknown key shows a fresh state and is not kept.
+    fn look(&self, key: Option<&str>) -> Arc<KeyState> {
+        self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.force.read().compiled.engine)))
     }
 
     fn source(&self, seed: Option<u64>) -> Source {
@@ -113,9 +205,9 @@ impl Policy {
         Source::new(seed, self.name.as_deref().unwrap_or(""))
     }
 
-    pub(crate) fn env<'a>(&'a self, state: &'a KeyState, key: Option<&'a str>) -> Env<'a, Queue> {
+    pub(crate) fn env<'a>(&'a self, view: &'a View, state: &'a KeyState, key: Option<&'a str>) -> Env<'a, Queue> {
         Env {
-            policy: &self.compiled.engine,
+            policy: view.engine(),
             breaker: &state.breaker,
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
@@ -123,7 +215,7 @@ impl Policy {
             budget: &self.budget,
             chaos_seen: &self.chaos_seen,
             source: self.source(None),
-            chaos_source: self.source(self.compiled.chaos_seed),
+            chaos_source: self.source(view.chaos_seed()),
             armed: crate::chaos::armed(),
             key,
         }
@@ -137,12 +229,15 @@ impl Policy {
         Ok(())
     }
 
+    /// `keep` a state that is new: it is about to be changed.
+    ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    fn with_breaker<T>(&self, key: Option<&str>, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
+    fn with_breaker<T>(&self, key: Option<&str>, keep: bool, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
         self.require_key(key)?;
-        let state = self.state(key);
-        let env = self.env(&state, key);
+        let state = if keep { self.serve(key) } else { self.look(key) };
+        let view = View::of(self, &state);
+        let env = self.env(&view, &state, key);
         match env.cell() {
             Some(cell) => Ok(work(cell)),
             None => Err(ConfigError::new(self.label(), "the policy has no circuit breaker")),
@@ -154,7 +249,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_state(&self, key: Option<&str>, now: u64) -> Result<&'static str, ConfigError> {
-        self.with_breaker(key, |cell| cell.state(now).name())
+        self.with_breaker(key, false, |cell| cell.state(now).name())
     }
 
     /// Total, failures, slow, consecutive failures, rejected.
@@ -162,7 +257,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_counts(&self, key: Option<&str>, now: u64) -> Result<[u64; 5], ConfigError> {
-        self.with_breaker(key, |cell| {
+        self.with_breaker(key, false, |cell| {
             let counts = cell.counts(now);
             [counts.total.into(), counts.failures.into(), 0, counts.consecutive_failures.into(), counts.rejected]
         })
@@ -208,7 +303,7 @@ impl Policy {
         now: u64,
     ) -> Result<Vec<String>, ConfigError> {
         let until_ms = expires_in_ms.map_or(0, |ms| ceil_ms(now).saturating_add(ms).max(1));
-        let transition = self.with_breaker(key, |cell| cell.hold(state, until_ms))?;
+        let transition = self.with_breaker(key, true, |cell| cell.hold(state, until_ms))?;
         Ok(vec![self.admin_record(transition, key, Some((reason, author)))])
     }
 
@@ -217,7 +312,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_reset(&self, key: Option<&str>) -> Result<Vec<String>, ConfigError> {
-        let transition = self.with_breaker(key, |cell| cell.reset())?;
+        let transition = self.with_breaker(key, true, |cell| cell.reset())?;
         Ok(vec![self.admin_record(transition, key, None)])
     }
 

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::{ConfigError, File, Parts, Spec, merge};
 use crate::policy::Policy;
+use crate::{change, events};
 
 #[derive(Default)]
 struct Registry {
@@ -42,16 +43,32 @@ pub fn resolve(spec: &str) -> Result<Arc<Policy>, ConfigError> {
     REGISTRY.lock().resolve(spec)
 }
 
-/// Loads a policy file; what is resolved later follows it.
+/// What a load did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    /// The records of its events.
+    pub events: Vec<String>,
+    /// The tickets of calls that it gave a slot; a driver is to wake them.
+    pub tickets: Vec<u64>,
+}
+
+/// Loads a policy file: what is resolved later follows it, and what is in use changes at once, all of it or nothing. A file that
+/// would change what a policy in use is (its set of strategies, a scope) is refused by an event, and everything stays.
 ///
 /// # Errors
 /// Names the place in the file. Nothing of a bad file is taken, and the file before stays in force.
-pub fn load(path: &str, env: Option<&str>) -> Result<String, ConfigError> {
+pub fn load(path: &str, env: Option<&str>, now: u64) -> Result<Loaded, ConfigError> {
     let file = File::read(path, env)?;
-    let record =
-        json!({"event": "config.loaded", "severity": "info", "path": file.path, "policies": file.policies.keys().collect::<Vec<_>>()});
-    REGISTRY.lock().file = Some(file);
-    Ok(record.to_string())
+    REGISTRY.lock().load(file, now)
+}
+
+/// The same for a file that was watched: there is nobody to raise an error to, so a bad file is refused by an event too.
+#[must_use]
+pub fn reload(path: &str, env: Option<&str>, now: u64) -> Loaded {
+    load(path, env, now).unwrap_or_else(|error| {
+        let record = events::complete(events::refused(path, &error.to_string()), "", None, "");
+        Loaded { events: vec![record], tickets: Vec::new() }
+    })
 }
 
 /// Forgets names, files and all state, for tests. `seed` is what policies without a seed of their own draw from afterwards.
@@ -74,6 +91,14 @@ pub(crate) fn all() -> Vec<Arc<Policy>> {
     REGISTRY.lock().all.iter().filter_map(Weak::upgrade).collect()
 }
 
+/// What the file in force says of names that nothing in use has.
+pub(crate) fn only_in_file() -> Vec<(String, Parts)> {
+    let registry = REGISTRY.lock();
+    let Some(file) = &registry.file else { return Vec::new() };
+    let unused = file.policies.iter().filter(|(name, _)| !registry.named.contains_key(*name));
+    unused.map(|(name, parts)| (name.clone(), parts.clone())).collect()
+}
+
 impl Registry {
     fn resolve(&mut self, mut spec: Spec) -> Result<Arc<Policy>, ConfigError> {
         let Some(name) = spec.name.clone() else {
@@ -89,17 +114,55 @@ impl Registry {
                 return Err(contradiction(&name, &known.written, &written));
             }
         }
-        spec.parts = self.effective(&name, &written)?;
+        spec.parts = self.effective(self.file.as_ref(), &name, &written)?;
         crate::config::validate_effective(&spec)?;
         let policy = self.keep(Policy::new(&spec, written, clock::now()));
         self.named.insert(name, Arc::clone(&policy));
         Ok(policy)
     }
 
-    fn effective(&self, name: &str, written: &Parts) -> Result<Parts, ConfigError> {
-        match self.file.as_ref().map(|file| (file, file.policies.get(name))) {
+    /// Lays `file` over the policies in use.
+    fn load(&mut self, file: File, now: u64) -> Result<Loaded, ConfigError> {
+        let mut live: Vec<&Arc<Policy>> = self.named.values().collect();
+        live.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut changes = Vec::new();
+        let mut refused = Vec::new();
+        for policy in live {
+            let Some(name) = policy.name.as_deref().filter(|name| file.policies.contains_key(*name) || !policy.written.is_empty()) else {
+                // Only an earlier file, or nothing at all, told what it is: it keeps that.
+                continue;
+            };
+            let old = policy.force();
+            let spec = policy.spec(self.effective(Some(&file), name, &policy.written)?);
+            crate::config::validate_effective(&spec)?;
+            match change::refusal(&old.parts, &spec.parts) {
+                Some(reason) => refused.push(events::complete(events::refused(&file.path, &reason), name, None, "")),
+                None => changes.push((Arc::clone(policy), change::changed(&old.parts, &spec.parts), spec)),
+            }
+        }
+        if !refused.is_empty() {
+            return Ok(Loaded { events: refused, tickets: Vec::new() });
+        }
+        Ok(self.apply(file, changes, now))
+    }
+
+    fn apply(&mut self, file: File, changes: Vec<(Arc<Policy>, Vec<String>, Spec)>, now: u64) -> Loaded {
+        let policies: Vec<_> = file.policies.keys().collect();
+        let record = json!({"event": "config.loaded", "severity": "info", "path": file.path, "policies": policies});
+        let mut loaded = Loaded { events: vec![record.to_string()], tickets: Vec::new() };
+        for (policy, changed, spec) in changes.into_iter().filter(|(_, changed, _)| !changed.is_empty()) {
+            loaded.tickets.extend(policy.replace(&spec, now));
+            loaded.events.push(events::complete(events::reloaded(&file.path, &changed), &policy.label(), None, ""));
+        }
+        self.file = Some(file);
+        loaded
+    }
+
+    fn effective(&self, file: Option<&File>, name: &str, written: &Parts) -> Result<Parts, ConfigError> {
+        let only_mode = written.keys().all(|part| part == "mode");
+        match file.map(|file| (file, file.policies.get(name))) {
             Some((_, Some(parts))) => Ok(merge(written.clone(), parts)),
-            _ if !written.is_empty() => Ok(written.clone()),
+            _ if !only_mode => Ok(written.clone()),
             Some((file, None)) => {
                 let known: BTreeSet<&str> = file.policies.keys().chain(self.named.keys()).map(String::as_str).collect();
                 let hint = crate::config::nearest(name, known.iter().copied()).map_or_else(
@@ -108,7 +171,7 @@ impl Registry {
                 );
                 Err(ConfigError::new(name, format!("neither {} nor the code defines this policy; {hint}", file.path)))
             }
-            None => Ok(default_parts()),
+            None => Ok(merge(default_parts(), written)),
         }
     }
 

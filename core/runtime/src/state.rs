@@ -1,12 +1,16 @@
 //! The words of one key, in this process's own memory.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
+use seawall_engine::policy::breaker::{Breaker, State, Window};
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
+use seawall_engine::table::layout::breaker as at;
+use seawall_engine::time::MS;
 
+use crate::force::HalfOpen;
 use crate::repeats::Repeats;
 
 /// One key's shared state. Words that every call writes lie on cache lines of their own.
@@ -18,6 +22,22 @@ pub(crate) struct KeyState {
     pub(crate) waiters: Queue,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
     pub(crate) repeats: Repeats,
+    /// When a call last worked with it, in milliseconds, to the second.
+    pub(crate) used_ms: AtomicU64,
+    /// What the breaker's words were laid out for.
+    built: Option<(Window, u32)>,
+    /// The half-open settings of the opening under way, and the last generation they hold for.
+    pin: Mutex<Option<(u32, HalfOpen)>>,
+    is_pinned: AtomicBool,
+}
+
+const CLOSED: u64 = State::Closed as u64;
+const OPEN: u64 = State::Open as u64;
+const HALF_OPEN: u64 = State::HalfOpen as u64;
+
+/// The next generation, as wide as the word has it.
+fn next_generation(generation: u32) -> u32 {
+    (generation + 1) & 0x1F_FFFF
 }
 
 /// The lock around a wait list.
@@ -38,12 +58,89 @@ impl KeyState {
         let base = (id & 0x1F_FFFF) << 32;
         Self {
             id,
-            breaker: words(policy.breaker.as_ref().map_or(0, seawall_engine::policy::breaker::Breaker::words)),
+            breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
             repeats: Repeats::default(),
+            used_ms: AtomicU64::new(0),
+            built: policy.breaker.as_ref().map(|breaker| (breaker.window, breaker.slots)),
+            pin: Mutex::new(None),
+            is_pinned: AtomicBool::new(false),
         }
+    }
+
+    /// The state and the generation of the circuit.
+    fn circuit(&self) -> Option<(u64, u32)> {
+        let word = self.breaker.get(at::STATE)?.load(Ordering::SeqCst);
+        let generation = (word & !(7 << at::STATE_SHIFT)) >> at::UNTIL.count_ones();
+        Some((word >> at::STATE_SHIFT, generation as u32))
+    }
+
+    /// Keeps the half-open settings of an opening that is under way: others hold from the next one on.
+    pub(crate) fn before_reload(&self, old: &Policy, new: &Policy) {
+        let (Some(old), Some(new)) = (&old.breaker, &new.breaker) else { return };
+        let (old, new) = (HalfOpen::of(old), HalfOpen::of(new));
+        let last = match self.circuit() {
+            Some((OPEN, generation)) => next_generation(generation),
+            Some((HALF_OPEN, generation)) => generation,
+            _ => return,
+        };
+        if old != new && self.half_open_pin().is_none() {
+            *self.pin.lock() = Some((last, old));
+            // Release pairs with the Acquire of whoever looks for the pin.
+            self.is_pinned.store(true, Ordering::Release);
+        }
+    }
+
+    /// The half-open settings that hold in place of those in force; forgotten once their opening is over.
+    pub(crate) fn half_open_pin(&self) -> Option<HalfOpen> {
+        if !self.is_pinned.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut pin = self.pin.lock();
+        let holds = match (*pin, self.circuit()) {
+            (Some((last, _)), Some((OPEN, generation))) => next_generation(generation) == last,
+            (Some((last, _)), Some((HALF_OPEN, generation))) => generation == last,
+            _ => false,
+        };
+        if !holds {
+            *pin = None;
+            self.is_pinned.store(false, Ordering::Release);
+        }
+        pin.map(|(_, settings)| settings)
+    }
+
+    /// Whether the breaker's words are laid out for these options.
+    pub(crate) fn fits(&self, breaker: &Breaker) -> bool {
+        self.built == Some((breaker.window, breaker.slots))
+    }
+
+    /// What the breaker's words are laid out for.
+    pub(crate) fn built(&self) -> Option<(Window, u32)> {
+        self.built
+    }
+
+    /// What new options do at once; gives the tickets to be woken.
+    pub(crate) fn after_reload(&self, new: &Policy, now: u64) -> Vec<u64> {
+        if let Some(limit) = &new.rate_limit {
+            limit.clamp(&self.rate_limit, now);
+        }
+        new.bulkhead.as_ref().map_or_else(Vec::new, |bulkhead| bulkhead.grant_free(&self.bulkhead, &self.waiters))
+    }
+
+    /// When the state was last used, if a new one in its place would decide the same: no slot is in use and nobody waits, the circuit is
+    /// closed or past its open deadline, nobody overrides it, and the rate limit is owed no turn. To be asked by whoever holds the state alone.
+    pub(crate) fn settled_since(&mut self, now_ms: u64) -> Option<u64> {
+        let word = self.breaker.get_mut(at::STATE).map_or(0, |word| *word.get_mut());
+        let (state, until_ms) = (word >> at::STATE_SHIFT, word & at::UNTIL);
+        let calm = match state {
+            CLOSED | HALF_OPEN => true,
+            OPEN => until_ms <= now_ms,
+            _ => false,
+        };
+        let idle = *self.bulkhead.get_mut() == 0 && *self.rate_limit.get_mut() <= now_ms.saturating_mul(MS);
+        (calm && idle).then(|| *self.used_ms.get_mut())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use seawall_runtime::{Call, Ended, load, reset_all, resolve};
+use seawall_runtime::{Call, ConfigError, Ended, Loaded, reset_all, resolve};
 use serde_json::json;
 
 /// The registry is the process's own, so its tests take turns.
@@ -12,6 +12,10 @@ fn alone() -> MutexGuard<'static, ()> {
     let turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     reset_all(Some(1));
     turn
+}
+
+fn load(path: &str, env: Option<&str>) -> Result<Loaded, ConfigError> {
+    seawall_runtime::load(path, env, 0)
 }
 
 fn spec(name: &str, parts: &serde_json::Value) -> String {

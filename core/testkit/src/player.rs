@@ -168,9 +168,12 @@ impl<'a> Player<'a> {
             self.advance(duration_ms(by));
             return Ok(());
         }
+        if let Some(parts) = &step.reload {
+            return self.reload(parts);
+        }
         match step.admin.as_deref() {
             Some(verb) => self.admin(verb, step),
-            None => Err("a step names none of start, end, cancel, advance, admin".into()),
+            None => Err("a step names none of start, end, cancel, advance, admin, reload".into()),
         }
     }
 
@@ -231,6 +234,10 @@ impl<'a> Player<'a> {
         let now = self.now;
         let ops = input(&mut self.running(name)?.call, now);
         self.perform(name, ops)?;
+        self.wake()
+    }
+
+    fn wake(&mut self) -> Result<(), String> {
         while let Some(woken) = self.woken.pop_front() {
             let now = self.now;
             let ops = self.running(&woken)?.call.granted(now);
@@ -384,11 +391,26 @@ impl<'a> Player<'a> {
         self.now = self.now.max(target);
     }
 
+    /// Loads a policy file that says this of the policy.
+    fn reload(&mut self, parts: &Map<String, Value>) -> Result<(), String> {
+        let name = self.policy.label();
+        let path = std::env::temp_dir().join(format!("seawall-vector-{}.json", std::process::id()));
+        std::fs::write(&path, json!({"policy": {name: parts}}).to_string()).map_err(|error| error.to_string())?;
+        let loaded = seawall_runtime::load(&path.to_string_lossy(), None, self.now);
+        std::fs::remove_file(&path).map_err(|error| error.to_string())?;
+        let loaded = loaded.map_err(|error| error.to_string())?;
+        for ticket in loaded.tickets {
+            self.woken.extend(i64::try_from(ticket).ok().and_then(|ticket| self.parked.remove(&ticket)));
+        }
+        self.wake()
+    }
+
     fn admin(&mut self, verb: &str, step: &Step) -> Result<(), String> {
         let (key, reason, now) = (step.key.as_deref(), step.reason.as_deref().unwrap_or(""), self.now);
         let expires = step.expires_in.as_deref().map(duration_ms);
         self.keys.insert(step.key.clone());
         let done = match verb {
+            "mode" => self.policy.set_mode(step.mode.as_deref().unwrap_or(""), reason, None, expires, now).map(|record| vec![record]),
             "isolate" => self.policy.breaker_isolate(key, reason, None, expires, now),
             "disable" => self.policy.breaker_disable(key, reason, None, expires, now),
             "reset" => self.policy.breaker_reset(key),

@@ -55,6 +55,10 @@ pub struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub admin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    pub reload: Option<Map<String, Value>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt: Option<u32>,

@@ -1,5 +1,9 @@
 // Plays one vector: what happens is seen through the public API alone.
 
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import * as seawall from 'seawall';
 import { clock } from 'seawall/testing';
 
@@ -40,6 +44,7 @@ class Player {
     else if ('end' in step) this.#end(step);
     else if ('cancel' in step) this.#call(step.cancel).abort.abort(new Error('the caller gave up'));
     else if ('advance' in step) await this.#advance(milliseconds(step.advance));
+    else if ('reload' in step) this.#reload(step.reload);
     else this.#admin(step);
     await this.time.settle();
     this.#rest();
@@ -86,7 +91,19 @@ class Player {
     while (await this.time.step(target)) this.#rest();
   }
 
-  #admin({ admin: verb, key, reason = 'none', expires_in: expiresIn }) {
+  #reload(parts) {
+    const folder = mkdtempSync(join(tmpdir(), 'seawall-'));
+    try {
+      const path = join(folder, 'vector.json');
+      writeFileSync(path, JSON.stringify({ policy: { [this.config.name]: parts } }));
+      seawall.load(path);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  }
+
+  #admin({ admin: verb, key, reason = 'none', expires_in: expiresIn, mode }) {
+    if (verb === 'mode') return this.policy.setMode(mode, { reason, ...(expiresIn === undefined ? {} : { expiresIn }) });
     if (!this.#breakers.has(key)) this.#breakers.set(key, FRESH);
     const { breaker } = key === undefined ? this.policy : this.policy.using({ key });
     if (verb === 'reset') breaker.reset();

@@ -9,7 +9,8 @@ const STEP_KEYS = {
   end: ['attempt', 'value', 'error', 'status', 'retry_after', 'programming'],
   cancel: [],
   advance: [],
-  admin: ['key', 'reason', 'expires_in'],
+  admin: ['key', 'reason', 'expires_in', 'mode'],
+  reload: [],
 };
 
 /** Every vector file under the paths, sorted. */

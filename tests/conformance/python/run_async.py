@@ -18,6 +18,7 @@ class Player:
     def __init__(self, vector: Vector, clock: testing.Clock) -> None:
         self.clock = clock
         self.virtual = clock._virtual
+        self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=False)
         self.transcript = Transcript(vector, self.policy, clock)
@@ -27,7 +28,7 @@ class Player:
 
     async def play(self, steps: list[Step]) -> list[str]:
         for step in steps:
-            kind = next(kind for kind in ("start", "end", "cancel", "advance", "admin") if kind in step)
+            kind = next(kind for kind in ("start", "end", "cancel", "advance", "admin", "reload") if kind in step)
             await getattr(self, kind)(step)
             await self.rest()
             self.transcript.step_ends()
@@ -77,6 +78,9 @@ class Player:
     async def admin(self, step: Step) -> None:
         self.transcript.concerns(step.get("key"))
         vectors.administer(self.policy, step)
+
+    async def reload(self, step: Step) -> None:
+        vectors.reload(self.vector, step)
 
     async def rest(self) -> None:
         await testing._settle(self.virtual)

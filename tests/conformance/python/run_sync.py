@@ -28,6 +28,7 @@ class Player:
         self.virtual = virtual
         self.clock = clock
         self.is_cooperative = bool(vector.get("cooperative"))
+        self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=not self.is_cooperative)
         self.transcript = Transcript(vector, self.policy, clock)
@@ -38,7 +39,7 @@ class Player:
 
     def play(self, steps: list[Step]) -> list[str]:
         for step in steps:
-            getattr(self, next(kind for kind in ("start", "end", "cancel", "advance", "admin") if kind in step))(step)
+            getattr(self, next(kind for kind in ("start", "end", "cancel", "advance", "admin", "reload") if kind in step))(step)
             self.rest()
             self.transcript.step_ends()
         lines = list(self.transcript.lines)
@@ -106,6 +107,9 @@ class Player:
     def admin(self, step: Step) -> None:
         self.transcript.concerns(step.get("key"))
         vectors.administer(self.policy, step)
+
+    def reload(self, step: Step) -> None:
+        vectors.reload(self.vector, step)
 
     def rest(self) -> None:
         self.virtual.wait_for_rest(_PATIENCE)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ _STEP_KEYS = {
     "end": {"attempt", "value", "error", "status", "retry_after", "programming"},
     "cancel": set(),
     "advance": set(),
-    "admin": {"key", "reason", "expires_in"},
+    "admin": {"key", "reason", "expires_in", "mode"},
+    "reload": set(),
 }
 _QUIET = "closed total=0 failures=0 consecutive=0 rejected=0"
 
@@ -237,8 +239,19 @@ class Transcript:
             self._breakers[key] = line
 
 
+def reload(vector: Vector, step: Step) -> None:
+    """A step that loads a policy file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "vector.json")
+        path.write_text(json.dumps({"policy": {vector["config"]["name"]: step["reload"]}}))
+        seawall.load(path)
+
+
 def administer(policy: seawall.Policy[Any], step: Step) -> None:
-    """A step on the breaker."""
+    """A step on the breaker, or on the mode."""
+    if step["admin"] == "mode":
+        policy.set_mode(step["mode"], reason=step.get("reason", "none"), expires_in=step.get("expires_in"))
+        return
     breaker = policy.using(key=step.get("key")).breaker
     if step["admin"] == "reset":
         breaker.reset()

@@ -14,6 +14,7 @@ pub fn render() -> String {
     for strategy in STRATEGIES {
         strategies.insert((*strategy).to_owned(), options(strategy));
     }
+    strategies.insert("mode".to_owned(), json!({ "enum": ["enforce", "shadow", "disabled"], "description": "Whether the policy enforces, only judges and reports, or does nothing. Default: enforce." }));
     let schema = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$comment": HEADER,

@@ -59,6 +59,12 @@ impl RateLimit {
         }
     }
 
+    /// Brings the arrival time under new options: no further ahead than a whole burst of them.
+    pub fn clamp(&self, word: &AtomicU64, now: u64) {
+        // Relaxed, as in `take`.
+        word.fetch_min(now.saturating_add(self.interval_ns.saturating_mul(self.burst)), Ordering::Relaxed);
+    }
+
     /// Returns a reservation, if nobody has reserved after it.
     pub fn give_back(&self, word: &AtomicU64, reservation: u64) {
         let before = reservation.saturating_sub(self.interval_ns);

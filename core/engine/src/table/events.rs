@@ -64,6 +64,9 @@ pub const EVENTS: &[EventRow] = &[
     row("dlq.lost", "error", &["queue", "error_type"], "The failed call could not be recorded; the caller still gets its own error."),
     row("dlq.redriven", "info", &["queue", "letter_id", "outcome"], "A letter was handed to its handler, and how that ended."),
     row("config.loaded", "info", &["path", "policies"], "A policy file was loaded."),
+    row("mode.changed", "warning", &["from", "to", "reason", "author", "expires_in_ms"], "Somebody set the policy's mode."),
+    row("config.reloaded", "info", &["path", "changed"], "A policy file changed the options of a policy in use; `changed` lists them."),
+    row("config.refused", "error", &["path", "reason"], "A policy file was refused, all of it: what was in force stays."),
 ];
 
 /// The row of `name`.

@@ -6,6 +6,10 @@
 pub mod breaker {
     /// `state:3 | generation:21 | until_ms:40`: what every admission reads.
     pub const STATE: usize = 0;
+    /// Where the state begins in that word.
+    pub const STATE_SHIFT: u32 = 61;
+    /// The milliseconds in that word.
+    pub const UNTIL: u64 = (1 << 40) - 1;
     /// `opens:8 | lapses:8 | closed_at_ms:40`: how often it opened in a row, how many half-open generations a lapse ended, and since when it is closed.
     pub const HISTORY: usize = 1;
     /// `generation:16 | every attempt:24 | first attempts:24`: failures in a row.

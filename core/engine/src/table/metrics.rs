@@ -30,4 +30,5 @@ pub const METRICS: &[MetricRow] = &[
     row("seawall_dlq_written_total", "counter", &[], "Dead letters written."),
     row("seawall_dlq_lost_total", "counter", &[], "Failed calls that could not be recorded."),
     row("seawall_chaos_injections_total", "counter", &[], "Attempts that chaos struck."),
+    row("seawall_keys_overflow_total", "counter", &[], "Calls whose key found no room and shared the overflow state."),
 ];

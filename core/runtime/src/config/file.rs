@@ -54,7 +54,7 @@ fn validate(policies: &Policies, path: &str) -> Result<(), ConfigError> {
     for (name, parts) in policies {
         let at = |error: ConfigError| error.within(&format!("{path}.{name}"));
         validate_parts(parts, Dialect::File).map_err(at)?;
-        rules::check(parts, Dialect::File).map_err(at)?;
+        rules::contradictions(parts, Dialect::File).map_err(at)?;
     }
     Ok(())
 }
@@ -114,9 +114,11 @@ fn policies(value: Option<&Value>, path: &str) -> Result<Policies, ConfigError> 
 /// `over` laid over `base`, field by field.
 pub(crate) fn merge(mut base: Parts, over: &Parts) -> Parts {
     for (strategy, options) in over {
-        let target = base.entry(strategy.clone()).or_insert_with(|| Value::Object(Map::new()));
-        if let (Value::Object(target), Value::Object(options)) = (target, options) {
-            target.extend(options.iter().map(|(name, value)| (name.clone(), value.clone())));
+        match (base.entry(strategy.clone()).or_insert_with(|| Value::Object(Map::new())), options) {
+            (Value::Object(target), Value::Object(options)) => {
+                target.extend(options.iter().map(|(name, value)| (name.clone(), value.clone())));
+            }
+            (target, mode) => *target = mode.clone(),
         }
     }
     base

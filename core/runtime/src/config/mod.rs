@@ -12,3 +12,4 @@ pub(crate) use error::nearest;
 pub(crate) use file::{File, merge};
 pub(crate) use spec::{Compiled, Parts, Spec, validate_effective};
 pub use value::Dialect;
+pub(crate) use value::duration_ms;

@@ -42,7 +42,18 @@ impl Given<'_> {
     }
 }
 
+/// All that makes parts unfit to be in force.
 pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> {
+    contradictions(parts, dialect)?;
+    let given = Given { parts, dialect };
+    if parts.contains_key("rate_limit") && given.value("rate_limit", "rate").is_none() {
+        return Err(ConfigError::new("rate_limit.rate", "must be given, such as \"100/s\""));
+    }
+    check_chaos(&given)
+}
+
+/// What given values make of each other. A file may say only a part of what code says, so it need not be complete.
+pub(super) fn contradictions(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> {
     let given = Given { parts, dialect };
     given.ordered("timeout", "attempt", "total", Given::ms)?;
     given.ordered("retry", "base_delay", "max_delay", Given::ms)?;
@@ -52,10 +63,7 @@ pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> 
     if given.value("circuit_breaker", "window_size").is_some() && given.value("circuit_breaker", "sampling_duration").is_some() {
         return Err(ConfigError::new("circuit_breaker", "window_size and sampling_duration exclude each other; give one of them"));
     }
-    if parts.contains_key("rate_limit") && given.value("rate_limit", "rate").is_none() {
-        return Err(ConfigError::new("rate_limit.rate", "must be given, such as \"100/s\""));
-    }
-    check_chaos(&given)
+    Ok(())
 }
 
 fn check_chaos(given: &Given<'_>) -> Result<(), ConfigError> {

@@ -1,6 +1,6 @@
 //! A policy as it was written: a name, the dialect, and the parts.
 
-use seawall_engine::table::options::{OPTIONS, STRATEGIES, find};
+use seawall_engine::table::options::{Kind, OPTIONS, STRATEGIES, find};
 use serde_json::{Map, Value};
 
 use super::error::nearest;
@@ -38,10 +38,13 @@ impl Spec {
             _ => Dialect::File,
         };
         let name = table.get("name").and_then(Value::as_str).map(str::to_owned);
-        let parts = match table.remove("parts") {
+        let mut parts = match table.remove("parts") {
             Some(Value::Object(parts)) => parts,
             _ => Map::new(),
         };
+        if let Some(mode) = table.remove("mode").filter(|mode| !mode.is_null()) {
+            parts.insert("mode".into(), mode);
+        }
         let spec = Self {
             dialect,
             seed: table.get("seed").and_then(Value::as_u64),
@@ -79,6 +82,10 @@ fn written_in_code(mut parts: Parts) -> Parts {
 
 pub(super) fn validate_parts(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> {
     for (strategy, options) in parts {
+        if strategy == "mode" {
+            check(Kind::Choice(&crate::mode::WORDS), options, dialect).map_err(|error| error.within("mode"))?;
+            continue;
+        }
         if !STRATEGIES.contains(&strategy.as_str()) {
             let hint = nearest(strategy, STRATEGIES.iter().copied())
                 .map_or_else(|| STRATEGIES.join(", "), |name| format!("did you mean `{name}`?"));

@@ -80,6 +80,11 @@ fn int(value: &Value) -> Checked<u64> {
 }
 
 /// Whole milliseconds.
+/// A duration that was validated, in milliseconds.
+pub(crate) fn duration_ms(value: &Value, dialect: Dialect) -> Option<u64> {
+    duration(value, dialect).ok()
+}
+
 pub(super) fn duration(value: &Value, dialect: Dialect) -> Checked<u64> {
     match (value, dialect) {
         (Value::String(text), _) => parse_duration(text),

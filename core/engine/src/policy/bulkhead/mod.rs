@@ -6,12 +6,17 @@
 //! | otherwise, queue has room | parked with a ticket | the slot passes to the first ticket, which is woken |
 //! | otherwise | full | the same |
 //!
+//! A maximum that was lowered evicts nobody: a slot that is freed above it is gone, and passes to nobody. One that was raised gives its new
+//! slots to whoever waits.
+//!
 //! A call inside an attempt that holds a slot here never queues: it would wait for its own caller. It is full at once.
 //!
 //! One word holds both counts, so that no wake is lost between them: whoever frees a slot sees in the same word whether somebody waits.
 //! The order of the waiters is in a list that the caller keeps behind a lock of its own, entered only when somebody waits.
 
 mod queue;
+
+use alloc::vec::Vec;
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -115,9 +120,28 @@ impl Bulkhead {
         waiters.with(|list| self.pass_on(word, list))
     }
 
+    /// Gives the slots that a raised maximum has added to whoever waits longest; the tickets are to be woken.
+    pub fn grant_free(&self, word: &AtomicU64, waiters: &impl Waiters) -> Vec<u64> {
+        if Self::load(word).1 == 0 {
+            return Vec::new();
+        }
+        waiters.with(|list| core::iter::from_fn(|| self.grant_one(word, list)).collect())
+    }
+
+    fn grant_one(&self, word: &AtomicU64, list: &mut WaitList) -> Option<u64> {
+        // The queue is counted, so under the lock nobody enters past it; slots may only be freed meanwhile.
+        word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
+            let (in_use, queued) = split(word);
+            (in_use < self.max_concurrent && queued > 0).then(|| join(in_use + 1, queued - 1))
+        })
+        .ok()?;
+        list.grant_first()
+    }
+
     /// Under the lock the queue cannot change, except that its last waiter may just have been cancelled: then the slot is freed.
     fn pass_on(&self, word: &AtomicU64, list: &mut WaitList) -> Option<u64> {
-        let next = list.grant_first();
+        let is_above = Self::load(word).0 > self.max_concurrent;
+        let next = if is_above { None } else { list.grant_first() };
         let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let (in_use, queued) = split(word);
             Some(match next {

@@ -1,0 +1,122 @@
+//! What is in force, and what one call sees of it.
+//!
+//! A reload puts a new whole in the place of the old one. A call keeps what it began with where that belongs to the call, and sees the
+//! newest where state is judged:
+//!
+//! | setting | a call under way |
+//! |---|---|
+//! | retry, timeouts, fallback, dead letter | as it began |
+//! | breaker thresholds and breaks, bulkhead, rate limit, chaos | the newest, at its next step |
+//! | half-open settings | those of the key's last opening |
+
+use std::sync::Arc;
+
+use seawall_engine::pipeline::Policy as EnginePolicy;
+use seawall_engine::policy::breaker::Breaker;
+
+use crate::config::{Compiled, Parts, Spec};
+use crate::mode::Mode;
+use crate::policy::Policy;
+use crate::state::KeyState;
+
+/// One whole of options.
+pub(crate) struct InForce {
+    /// The options as written, code and file laid together.
+    pub(crate) parts: Parts,
+    pub(crate) compiled: Compiled,
+    /// Differs from that of every whole before it.
+    pub(crate) generation: u64,
+}
+
+impl InForce {
+    pub(crate) fn new(spec: &Spec, generation: u64, now: u64) -> Self {
+        Self { parts: spec.parts.clone(), compiled: spec.compile(now), generation }
+    }
+
+    /// The mode of the option.
+    pub(crate) fn mode(&self) -> Mode {
+        self.parts.get("mode").and_then(|word| Mode::parse(word.as_str()?)).unwrap_or_default()
+    }
+}
+
+/// The half-open settings of an opening, while a newer whole has others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HalfOpen {
+    slots: u32,
+    successes_to_close: u32,
+    lease: (u64, bool),
+}
+
+impl HalfOpen {
+    pub(crate) fn of(breaker: &Breaker) -> Self {
+        Self { slots: breaker.slots, successes_to_close: breaker.successes_to_close, lease: breaker.lease }
+    }
+
+    fn put_into(self, breaker: &mut Breaker) {
+        breaker.slots = self.slots;
+        breaker.successes_to_close = self.successes_to_close;
+        breaker.lease = self.lease;
+    }
+}
+
+/// What one call sees.
+pub(crate) struct View {
+    began: Arc<InForce>,
+    seen: u64,
+    /// What differs from how it began, if anything does.
+    mixed: Option<Box<EnginePolicy>>,
+    is_pinned: bool,
+}
+
+impl View {
+    /// The newest whole, for a call of `state` that begins.
+    pub(crate) fn of(policy: &Policy, state: &KeyState) -> Self {
+        let began = policy.force();
+        let mut view = Self { seen: began.generation, began, mixed: None, is_pinned: false };
+        view.refresh(policy, state);
+        view
+    }
+
+    /// Takes up what has changed since the last step.
+    pub(crate) fn refresh(&mut self, policy: &Policy, state: &KeyState) {
+        let pin = state.half_open_pin();
+        let fits = |engine: &EnginePolicy| engine.breaker.as_ref().is_none_or(|breaker| state.fits(breaker));
+        if policy.generation() == self.seen && pin.is_none() && !self.is_pinned && fits(self.engine()) {
+            return;
+        }
+        let newest = policy.force();
+        self.seen = newest.generation;
+        self.is_pinned = pin.is_some();
+        if Arc::ptr_eq(&newest, &self.began) && pin.is_none() && fits(&newest.compiled.engine) {
+            self.mixed = None;
+            return;
+        }
+        let engine = &newest.compiled.engine;
+        let mut mixed = EnginePolicy {
+            rate_limit: engine.rate_limit.clone(),
+            bulkhead: engine.bulkhead.clone(),
+            breaker: engine.breaker.clone(),
+            chaos: engine.chaos.clone(),
+            ..self.began.compiled.engine.clone()
+        };
+        if let (Some(pin), Some(breaker)) = (pin, mixed.breaker.as_mut()) {
+            pin.put_into(breaker);
+        }
+        if let (Some((window, slots)), Some(breaker)) = (state.built(), mixed.breaker.as_mut()) {
+            breaker.window = window;
+            breaker.slots = slots;
+            breaker.successes_to_close = breaker.successes_to_close.min(slots);
+        }
+        self.mixed = Some(Box::new(mixed));
+    }
+
+    /// The options for the engine.
+    pub(crate) fn engine(&self) -> &EnginePolicy {
+        self.mixed.as_deref().unwrap_or(&self.began.compiled.engine)
+    }
+
+    /// The seed of chaos.
+    pub(crate) fn chaos_seed(&self) -> Option<u64> {
+        self.began.compiled.chaos_seed
+    }
+}
