@@ -26,6 +26,17 @@ const BEYOND: &[&str] = &[
     "event timeout.late",
 ];
 
+/// Named by ADR 5 and not yet drawn by the generator, or not yet shown by vectors. Each leaves this list once it is.
+const AWAITED: &[&str] = &[
+    "error circuit.throttled",
+    "error timeout.idle",
+    "reason stream_broken",
+    "event hedge.started",
+    "event mode.changed",
+    "event config.reloaded",
+    "event config.refused",
+];
+
 /// What was to be reached and was not.
 #[must_use]
 pub fn missing(seen: &Seen) -> Vec<String> {
@@ -37,7 +48,7 @@ pub fn missing(seen: &Seen) -> Vec<String> {
         .chain(named("error", ERRORS.iter().map(|row| row.code).collect()))
         .chain(named("reason", REASONS.iter().map(|row| row.0).collect()))
         .chain(named("event", EVENTS.iter().map(|row| row.name).collect()))
-        .filter(|name| !BEYOND.contains(&name.as_str()) && !seen.0.contains_key(name))
+        .filter(|name| !BEYOND.contains(&name.as_str()) && !AWAITED.contains(&name.as_str()) && !seen.0.contains_key(name))
         .chain(seen.0.keys().filter(|name| name.ends_with(" new")).map(|name| format!("{name}: a code without a name in seen.rs")))
         .collect()
 }
