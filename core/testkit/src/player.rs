@@ -399,6 +399,7 @@ impl<'a> Player<'a> {
         let loaded = seawall_runtime::load(&path.to_string_lossy(), None, self.now);
         std::fs::remove_file(&path).map_err(|error| error.to_string())?;
         let loaded = loaded.map_err(|error| error.to_string())?;
+        loaded.events.iter().for_each(|record| self.seen.record(record));
         for ticket in loaded.tickets {
             self.woken.extend(i64::try_from(ticket).ok().and_then(|ticket| self.parked.remove(&ticket)));
         }

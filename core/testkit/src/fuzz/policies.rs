@@ -43,6 +43,25 @@ fn likely(strategy: &str) -> usize {
     }
 }
 
+/// What a policy file says of this policy: other values of some of its options. Callables only code can give.
+pub(super) fn reload(config: &Map<String, Value>, dice: &mut Dice) -> Map<String, Value> {
+    let strategies: Vec<&String> = config.iter().filter(|(_, options)| options.is_object()).map(|(strategy, _)| strategy).collect();
+    let mut parts = Map::new();
+    for strategy in strategies.into_iter().filter(|strategy| *strategy != "fallback" && *strategy != "dead_letter") {
+        let mut options = options(strategy, dice);
+        options.retain(|name, _| !CODED.contains(&name.as_str()) && dice.percent(60));
+        if !options.is_empty() {
+            parts.insert(strategy.clone(), Value::Object(options));
+        }
+    }
+    // Now and then a set of strategies that is another one, which is refused.
+    if dice.percent(10) {
+        let strategy = (*dice.pick(STRATEGIES)).to_owned();
+        parts.entry(strategy).or_insert_with(|| json!({}));
+    }
+    parts
+}
+
 fn options(strategy: &str, dice: &mut Dice) -> Map<String, Value> {
     let mut options = Map::new();
     for row in OPTIONS.iter().filter(|row| row.strategy == strategy && !LEFT_OUT.contains(&(row.strategy, row.name))) {

@@ -86,7 +86,11 @@ fn next(vector: &Vector, player: &Player<'_>, times: &[u64], dice: &mut Dice) ->
             }
             75..90 => return Step { advance: Some(values::duration(*dice.pick(times))), ..Step::default() },
             90..95 if !live.is_empty() => return Step { cancel: Some(dice.pick(&live).clone()), ..Step::default() },
-            95..100 if vector.config.contains_key("circuit_breaker") => {
+            // Before its first call a policy need not be in use: a file that comes then may define it.
+            95 if vector.config.contains_key("name") && started > 0 => {
+                return Step { reload: Some(policies::reload(&vector.config, dice)), ..Step::default() };
+            }
+            96..100 if vector.config.contains_key("circuit_breaker") => {
                 let key = key().then(|| (*dice.pick(KEYS)).to_owned());
                 return admin(key, dice);
             }

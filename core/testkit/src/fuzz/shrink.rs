@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{scripts, values};
 use crate::player::Player;
-use crate::vector::{Vector, duration_ms};
+use crate::vector::{Step, Vector, duration_ms};
 
 /// The smallest script found for which `differs` still holds.
 pub(super) fn shrink(vector: Vector, mut differs: impl FnMut(&Vector) -> bool) -> Vector {
@@ -28,6 +28,13 @@ fn is_fair(vector: &Vector) -> bool {
     // A policy has at least one strategy, which may stand beside its name and its key; a fallback has at least one answer.
     let is_bare = |strategy: &str| vector.config.get(strategy).is_some_and(|options| *options == serde_json::json!({}));
     if !vector.config.values().any(Value::is_object) || is_bare("fallback") {
+        return false;
+    }
+    // Before its first call a policy need not be in use: a file that comes then may define it.
+    let first = |is_it: fn(&Step) -> bool| vector.steps.iter().position(is_it);
+    if let Some(reload) = first(|step| step.reload.is_some())
+        && first(|step| step.start.is_some()).is_none_or(|start| start > reload)
+    {
         return false;
     }
     let Ok(mut player) = Player::new(vector) else { return false };
@@ -68,7 +75,7 @@ fn candidates(vector: &Vector) -> Vec<Vector> {
 /// Steps made simpler.
 fn details(vector: &Vector, push: &mut impl FnMut(Vector)) {
     for (at, step) in vector.steps.iter().enumerate() {
-        let mut put = |change: &dyn Fn(&mut crate::vector::Step)| {
+        let mut put = |change: &dyn Fn(&mut Step)| {
             let mut simpler = vector.clone();
             change(&mut simpler.steps[at]);
             push(simpler);
