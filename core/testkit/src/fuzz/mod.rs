@@ -50,6 +50,9 @@ pub struct Outcome {
     pub missing: Vec<String>,
 }
 
+/// So many scripts must reach everything; a shorter run is there to look at one of them.
+const ENOUGH: u64 = 600;
+
 /// Plays a plan.
 #[must_use]
 pub fn fuzz(plan: &Plan) -> Outcome {
@@ -64,7 +67,9 @@ pub fn fuzz(plan: &Plan) -> Outcome {
             break;
         }
     }
-    outcome.missing = reach::missing(&outcome.seen);
+    if plan.scripts >= ENOUGH {
+        outcome.missing = reach::missing(&outcome.seen);
+    }
     outcome
 }
 

@@ -22,8 +22,6 @@ const BEYOND: &[&str] = &[
     "event dlq.lost",
     "event dlq.redriven",
     "event config.loaded",
-    // The raw runner always can cut work.
-    "event timeout.late",
 ];
 
 /// Named by ADR 5 and not yet drawn by the generator, or not yet shown by vectors. Each leaves this list once it is.

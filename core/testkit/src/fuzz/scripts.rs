@@ -79,7 +79,7 @@ fn next(vector: &Vector, player: &Player<'_>, times: &[u64], dice: &mut Dice) ->
     let key = || vector.config.contains_key("key");
     loop {
         match dice.roll(100) {
-            0..45 if !open.is_empty() => return end(dice.pick(&open), player, dice),
+            0..45 if !open.is_empty() => return end(vector, dice.pick(&open), player, dice),
             45..75 if started < CALLS.len() => {
                 let key = key().then(|| (*dice.pick(KEYS)).to_owned());
                 return Step { start: Some(CALLS[started].to_owned()), key, ..Step::default() };
@@ -106,10 +106,16 @@ fn admin(key: Option<String>, dice: &mut Dice) -> Step {
     Step { admin: Some(verb.to_owned()), key, reason, expires_in, ..Step::default() }
 }
 
-fn end((name, attempt): &(String, u32), player: &Player<'_>, dice: &mut Dice) -> Step {
+fn end(vector: &Vector, (name, attempt): &(String, u32), player: &Player<'_>, dice: &mut Dice) -> Step {
     // The number is written where it is not the latest.
     let later = player.open().iter().any(|(other, number)| other == name && number > attempt) || dice.percent(10);
     let mut step = Step { end: Some(name.clone()), attempt: later.then_some(*attempt), ..Step::default() };
+    // Results that the policy rejects come often where it rejects any.
+    let rejected: Vec<&Value> = vector.config.values().filter_map(|options| options.get("on_result")?.get(0)).collect();
+    if !rejected.is_empty() && dice.percent(30) {
+        step.value = Some((*dice.pick(&rejected)).clone());
+        return step;
+    }
     if dice.percent(30) {
         step.value = Some(dice.pick(&values::results()).clone());
         return step;
