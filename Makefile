@@ -2,6 +2,7 @@
 #
 #   make demo    charge a day of orders through an unreliable city, bare and with Seawall   (FAST=1, INPUT=file)
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
+#   make fuzz    random policies and scripts on all four runners, which must agree   (SCRIPTS=20000 SEED=7 SAVE=folder)
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
@@ -28,7 +29,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo lint loom tsan clean tools
+.PHONY: build test demo fuzz lint loom tsan clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -39,6 +40,13 @@ test: build
 
 demo: build
 	@.venv/bin/python tests/demo/run.py
+
+SCRIPTS ?= 2000
+SEED ?= 1
+SAVE ?= target/fuzz
+
+fuzz: build
+	@cargo run --quiet --profile ci --locked -p seawall-testkit --bin fuzz -- --scripts $(SCRIPTS) --seed $(SEED) --save $(SAVE)
 
 lint: build
 	@tests/ci/check_tools.sh lint

@@ -1,7 +1,7 @@
 /** What the driver says of an outcome: facts about errors and results. What they mean is decided by the engine. */
 
 import * as clock from './clock.js';
-import { ConfigError, InjectedFaultError, RejectedError, TimeoutExceededError } from './errors.js';
+import { ConfigError, InjectedFaultError, RejectedError, SeawallError, TimeoutExceededError } from './errors.js';
 import { toMs } from './duration.js';
 
 /** An error class, an error code, a predicate, or several of these. */
@@ -131,7 +131,9 @@ function isClass(matcher: Function): boolean {
 
 function codeMatcher(code: string, path: string): (error: unknown) => boolean {
   if (!code.startsWith('http:')) {
-    return (error) => property(error, 'code') === code || property(property(error, 'cause'), 'code') === code;
+    // `fetch` keeps the code of a broken connection on the cause. The cause of one of ours is the callee's error, which is not what surfaces.
+    const ofCause = (error: unknown): unknown => (error instanceof SeawallError ? undefined : property(property(error, 'cause'), 'code'));
+    return (error) => property(error, 'code') === code || ofCause(error) === code;
   }
   const wanted = code.slice(5);
   if (!/^[1-5](\d\d|xx)$/.test(wanted)) throw new ConfigError(`"${code}" names no status; write "http:429" or "http:5xx"`, path);

@@ -91,13 +91,25 @@ class VirtualClock implements TestClock, driverClock.VirtualTime {
 
   async advance(by: DurationLike): Promise<void> {
     const target = this.time + toMs(by, 'advance');
-    await rest();
-    for (let next = this.next(target); next !== undefined; next = this.next(target)) {
-      this.moveTo(next.at);
-      next.fire();
-      await rest();
-    }
-    this.moveTo(target);
+    await this.settle();
+    while (await this.step(target));
+  }
+
+  /** Moves to the next timer due by `target`, fires it and comes to rest; or to `target` itself, which gives false. */
+  async step(target: number): Promise<boolean> {
+    const next = this.next(target);
+    this.moveTo(next?.at ?? target);
+    if (next === undefined) return false;
+    next.fire();
+    await this.settle();
+    return true;
+  }
+
+  /** Until nothing more happens by itself: promises have settled and letters are written. */
+  async settle(): Promise<void> {
+    do {
+      await driverClock.turn();
+    } while (underWay().size > 0);
   }
 
   private next(target: number): Racer | undefined {
@@ -123,11 +135,4 @@ class VirtualClock implements TestClock, driverClock.VirtualTime {
   [Symbol.dispose](): void {
     this.restore();
   }
-}
-
-/** Until nothing more happens by itself: promises have settled and letters are written. */
-async function rest(): Promise<void> {
-  do {
-    await driverClock.turn();
-  } while (underWay().size > 0);
 }

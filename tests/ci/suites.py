@@ -62,6 +62,12 @@ SUITES = [
     suite("vectors-sync", [PYTHON, f"{CONFORMANCE}/python/run_sync.py"], counts.plain),
     suite("vectors-async", [PYTHON, f"{CONFORMANCE}/python/run_async.py"], counts.plain),
     suite("vectors-node", ["node", f"{CONFORMANCE}/node/run.mjs"], counts.plain),
+    # Some hundreds of random scripts, the same each time; `make fuzz` plays others, and more.
+    suite(
+        "parity-fuzz",
+        ["cargo", "run", "--quiet", *PROFILE, "-p", "seawall-testkit", "--bin", "fuzz", "--", "--scripts", "600"],
+        counts.plain,
+    ),
     suite("python", pytest("tests/python"), counts.pytest, env=PYRIGHT),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),

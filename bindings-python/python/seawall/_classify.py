@@ -17,6 +17,7 @@ from seawall._errors import (
     Failure,
     InjectedFaultError,
     RejectedError,
+    SeawallError,
     TimeoutExceededError,
     failure,
 )
@@ -71,7 +72,12 @@ def mark_injected(error: BaseException) -> None:
 
 
 def status_of(thing: object) -> int:
-    """The HTTP status on an error or response, or on the response that an error carries; 0 if there is none."""
+    """The HTTP status on an error or response, or on the response that an error carries; 0 if there is none.
+
+    What one of our own errors would be answered with is not what a server said.
+    """
+    if isinstance(thing, SeawallError):
+        return 0
     for holder in (thing, getattr(thing, "response", None)):
         for name in ("status_code", "status", "http_status"):
             value = getattr(holder, name, None)

@@ -4,8 +4,12 @@
 #![forbid(unsafe_code)]
 
 mod failure;
+pub mod fuzz;
 mod player;
+mod raises;
+mod seen;
 mod transcript;
 pub mod vector;
 
 pub use player::play;
+pub use seen::Seen;

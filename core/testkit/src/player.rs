@@ -9,6 +9,8 @@ use seawall_runtime::{Call, Ended, Op, Policy};
 use serde_json::{Map, Value, json};
 
 use crate::failure::{CalleeError, bits, result_bits};
+use crate::raises::{Failed, raises, report};
+use crate::seen::Seen;
 use crate::transcript::Transcript;
 use crate::vector::{Step, Vector, duration_ms};
 
@@ -17,35 +19,25 @@ use crate::vector::{Step, Vector, duration_ms};
 /// # Errors
 /// If its configuration is wrong or a step names what is not there.
 pub fn play(vector: &Vector) -> Result<Vec<String>, String> {
-    seawall_runtime::reset_all(None);
-    seawall_runtime::chaos::arm(true);
-    seawall_runtime::clock::set_virtual(0);
     let mut player = Player::new(vector)?;
     for step in &vector.steps {
-        player.step(step)?;
-        player.rest();
-        player.report();
+        player.play(step)?;
     }
-    Ok(player.transcript.into_lines())
+    Ok(player.into_parts().0)
 }
 
 struct Running {
     call: Call,
     place: usize,
-    started: u32,
+    /// The latest attempt whose callee was entered.
+    latest: u32,
+    /// The attempts whose callee has not ended.
+    open: BTreeSet<u32>,
+    is_over: bool,
     errors: BTreeMap<u32, String>,
     values: BTreeMap<u32, Value>,
     failed: Option<Failed>,
     fallback: Value,
-}
-
-/// What `FAILED` said.
-#[derive(Clone)]
-struct Failed {
-    name: String,
-    ours: bool,
-    retry_after_ms: i64,
-    cause: Option<String>,
 }
 
 struct Timer {
@@ -55,7 +47,8 @@ struct Timer {
     attempt: i64,
 }
 
-struct Player<'a> {
+/// One vector under way.
+pub(crate) struct Player<'a> {
     config: &'a Map<String, Value>,
     policy: Arc<Policy>,
     keyed: bool,
@@ -68,6 +61,16 @@ struct Player<'a> {
     breakers: BTreeMap<Option<String>, String>,
     letters: Vec<String>,
     transcript: Transcript,
+    seen: Seen,
+    /// The calls that had something to do since the last rest, and whether any of them waited.
+    busy: BTreeSet<String>,
+    slept: bool,
+    /// Letters of this step that were there at the last rest.
+    settled: usize,
+    /// Whether calls ran at once and one of them moved the time, or several wrote letters: who came first decides what is seen.
+    raced: bool,
+    /// Whether a callee was cut.
+    cut: bool,
 }
 
 /// The spec of a vector's policy: callables become marks.
@@ -93,7 +96,10 @@ fn spec(vector: &Vector) -> String {
 }
 
 impl<'a> Player<'a> {
-    fn new(vector: &'a Vector) -> Result<Self, String> {
+    pub(crate) fn new(vector: &'a Vector) -> Result<Self, String> {
+        seawall_runtime::reset_all(None);
+        seawall_runtime::chaos::arm(true);
+        seawall_runtime::clock::set_virtual(0);
         let policy = seawall_runtime::resolve(&spec(vector)).map_err(|error| format!("{}: {error}", vector.title))?;
         Ok(Self {
             config: &vector.config,
@@ -108,7 +114,44 @@ impl<'a> Player<'a> {
             breakers: BTreeMap::new(),
             letters: Vec::new(),
             transcript: Transcript::default(),
+            seen: Seen::default(),
+            busy: BTreeSet::new(),
+            slept: false,
+            settled: 0,
+            raced: false,
+            cut: false,
         })
+    }
+
+    /// One step, until everything is at rest, and its report.
+    pub(crate) fn play(&mut self, step: &Step) -> Result<(), String> {
+        self.step(step)?;
+        self.rest();
+        self.report();
+        Ok(())
+    }
+
+    /// The transcript and what was reached.
+    pub(crate) fn into_parts(self) -> (Vec<String>, Seen) {
+        (self.transcript.into_lines(), self.seen)
+    }
+
+    /// The callees that have not ended: call and attempt.
+    pub(crate) fn open(&self) -> Vec<(String, u32)> {
+        self.calls.iter().flat_map(|(name, running)| running.open.iter().map(|attempt| (name.clone(), *attempt))).collect()
+    }
+
+    /// The calls that are not over.
+    pub(crate) fn live(&self) -> Vec<String> {
+        self.calls.iter().filter(|(_, running)| !running.is_over).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(crate) fn raced(&self) -> bool {
+        self.raced
+    }
+
+    pub(crate) fn cut(&self) -> bool {
+        self.cut
     }
 
     fn step(&mut self, step: &Step) -> Result<(), String> {
@@ -135,11 +178,23 @@ impl<'a> Player<'a> {
     }
 
     fn start(&mut self, name: &str, key: Option<&str>) -> Result<(), String> {
+        if key.is_some() != self.keyed {
+            return Err(format!("call `{name}`: a call of a keyed policy has a key, and no other has"));
+        }
         let call = Call::new(&self.policy, key, name, 0, -1, 0).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
         let place = self.calls.len();
-        let running =
-            Running { call, place, started: 0, errors: BTreeMap::new(), values: BTreeMap::new(), failed: None, fallback: Value::Null };
+        let running = Running {
+            call,
+            place,
+            latest: 0,
+            open: BTreeSet::new(),
+            is_over: false,
+            errors: BTreeMap::new(),
+            values: BTreeMap::new(),
+            failed: None,
+            fallback: Value::Null,
+        };
         if self.calls.insert(name.to_owned(), running).is_some() {
             return Err(format!("call `{name}` is started twice"));
         }
@@ -153,7 +208,11 @@ impl<'a> Player<'a> {
     fn end(&mut self, name: &str, step: &Step) -> Result<(), String> {
         let config = self.config;
         let running = self.running(name)?;
-        let attempt = step.attempt.unwrap_or(running.started);
+        let attempt = step.attempt.unwrap_or(running.latest);
+        if !running.open.remove(&attempt) {
+            // Nothing is left to end where the policy rejected the call.
+            return Ok(());
+        }
         let ended = match CalleeError::of(step) {
             Some(error) => {
                 running.errors.insert(attempt, error.name.clone());
@@ -188,6 +247,9 @@ impl<'a> Player<'a> {
     }
 
     fn perform(&mut self, name: &str, ops: Vec<Op>) -> Result<(), String> {
+        if !ops.is_empty() {
+            self.busy.insert(name.to_owned());
+        }
         let mut queue: VecDeque<Op> = ops.into();
         while let Some(op) = queue.pop_front() {
             let more = self.op(name, &op, queue.front().map(|next| next.code))?;
@@ -198,7 +260,9 @@ impl<'a> Player<'a> {
 
     fn op(&mut self, name: &str, op: &Op, next: Option<u8>) -> Result<Vec<Op>, String> {
         let [a, b, c, d] = op.args;
+        self.seen.op(op);
         match op.code {
+            1 => self.cut = true,
             0 => return self.start_attempt(name, a, c, d),
             2 => {
                 self.sleep(b);
@@ -221,6 +285,7 @@ impl<'a> Player<'a> {
 
     fn sleep(&mut self, ms: i64) {
         self.transcript.wait(ms);
+        self.slept = true;
         self.now += ms.unsigned_abs() * MS;
         seawall_runtime::clock::advance(ms.unsigned_abs());
     }
@@ -234,12 +299,13 @@ impl<'a> Player<'a> {
         let fault_name =
             self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
         let running = self.running(name)?;
-        running.started = number;
         if fault >= 0 {
             running.errors.insert(number, fault_name.clone());
             let ended = Ended { attempt: number, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: &fault_name };
             return Ok(running.call.ended(now, ended));
         }
+        running.latest = number;
+        running.open.insert(number);
         let place = running.place;
         self.transcript.line(place, format!("@{} {name} attempt {attempt}", now / MS));
         Ok(Vec::new())
@@ -296,11 +362,15 @@ impl<'a> Player<'a> {
         let running = self.running(name)?;
         let text = match what {
             0 => format!("returns {}", u32::try_from(number).ok().and_then(|n| running.values.get(&n)).unwrap_or(&Value::Null)),
-            1 => raises(running, has_retry),
+            1 => raises(running.failed.as_ref(), &running.call, has_retry),
             2 => format!("returns {}", running.fallback),
             _ => "cancelled".to_owned(),
         };
         let place = running.place;
+        running.is_over = true;
+        if let Some(reason) = report(&running.call)["reason"].as_str() {
+            self.seen.count("reason", reason);
+        }
         self.transcript.line(place, format!("@{at} {name} {text}"));
         self.timers.retain(|timer| timer.call != name);
         Ok(())
@@ -329,6 +399,7 @@ impl<'a> Player<'a> {
         let loaded = seawall_runtime::load(&path.to_string_lossy(), None, self.now);
         std::fs::remove_file(&path).map_err(|error| error.to_string())?;
         let loaded = loaded.map_err(|error| error.to_string())?;
+        loaded.events.iter().for_each(|record| self.seen.record(record));
         for ticket in loaded.tickets {
             self.woken.extend(i64::try_from(ticket).ok().and_then(|ticket| self.parked.remove(&ticket)));
         }
@@ -346,10 +417,15 @@ impl<'a> Player<'a> {
             "reset" => self.policy.breaker_reset(key),
             _ => return Err(format!("unknown admin verb `{verb}`")),
         };
-        done.map(drop).map_err(|error| error.to_string())
+        done.map(|records| records.iter().for_each(|record| self.seen.record(record))).map_err(|error| error.to_string())
     }
 
     fn rest(&mut self) {
+        // Letters written at once have no order either.
+        self.raced |= self.busy.len() > 1 && (self.slept || self.letters.len() > self.settled + 1);
+        self.settled = self.letters.len();
+        self.slept = false;
+        self.busy.clear();
         self.transcript.rest();
     }
 
@@ -359,6 +435,7 @@ impl<'a> Player<'a> {
             let keys: Vec<Option<String>> = if self.keyed { self.keys.iter().cloned().collect() } else { vec![None] };
             keys.into_iter().for_each(|key| self.report_breaker(key));
         }
+        self.settled = 0;
         for letter in std::mem::take(&mut self.letters) {
             self.transcript.after(letter);
         }
@@ -366,6 +443,7 @@ impl<'a> Player<'a> {
 
     fn report_breaker(&mut self, key: Option<String>) {
         let state = self.policy.breaker_state(key.as_deref(), self.now).unwrap_or("closed");
+        self.seen.count("state", state);
         let [total, failures, slow, consecutive, rejected] = self.policy.breaker_counts(key.as_deref(), self.now).unwrap_or_default();
         let slow = if slow > 0 { format!(" slow={slow}") } else { String::new() };
         let line = format!("{state} total={total} failures={failures} consecutive={consecutive} rejected={rejected}{slow}");
@@ -376,33 +454,4 @@ impl<'a> Player<'a> {
             *before = line;
         }
     }
-}
-
-fn report(call: &Call) -> Value {
-    serde_json::from_str(&call.report()).unwrap_or_default()
-}
-
-fn raises(running: &Running, has_retry: bool) -> String {
-    use std::fmt::Write as _;
-    let Some(failed) = &running.failed else { return "raises".into() };
-    let mut text = format!("raises {}", failed.name);
-    if failed.ours && failed.retry_after_ms >= 0 {
-        let _ = write!(text, " retry_after={}", failed.retry_after_ms);
-    }
-    if let Some(cause) = &failed.cause {
-        let _ = write!(text, " cause={cause}");
-    }
-    let report = report(&running.call);
-    let attempts = report["attempts"].as_array().cloned().unwrap_or_default();
-    if has_retry && !attempts.is_empty() {
-        if let Some(reason) = report["reason"].as_str() {
-            let _ = write!(text, " reason={reason}");
-        }
-        let _ = write!(text, " attempts={}", attempts.len());
-        let delays: Vec<String> = attempts.iter().filter_map(|attempt| attempt["delay_ms"].as_u64()).map(|ms| ms.to_string()).collect();
-        if !delays.is_empty() {
-            let _ = write!(text, " delays=[{}]", delays.join(","));
-        }
-    }
-    text
 }

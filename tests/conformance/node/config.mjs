@@ -12,9 +12,13 @@ export class CalleeError extends Error {
   }
 }
 
+/** An error of a fallback's step. */
+export class FallbackError extends CalleeError {}
+
 const UNITS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 
-function milliseconds(text) {
+/** A duration of a vector, such as "1m30s". */
+export function milliseconds(text) {
   return [...text.matchAll(/(\d+)(ms|[smh])/g)].reduce((total, [, number, unit]) => total + Number(number) * UNITS[unit], 0);
 }
 
@@ -43,7 +47,7 @@ function makeFallback({ steps, ...options }) {
   if (steps === undefined) return seawall.fallback(camel(options));
   return seawall.fallback(
     ...steps.map((step) => () => {
-      if ('error' in step) throw new CalleeError(step.error);
+      if ('error' in step) throw new FallbackError(step.error);
       return step.value;
     }),
   );

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import * as seawall from 'seawall';
 import { clock } from 'seawall/testing';
 
-import { build, CalleeError } from './config.mjs';
+import { build, CalleeError, FallbackError, milliseconds } from './config.mjs';
 
 /** The transcript of a vector. */
 export async function play(vector) {
@@ -43,10 +43,10 @@ class Player {
     if ('start' in step) this.#start(step);
     else if ('end' in step) this.#end(step);
     else if ('cancel' in step) this.#call(step.cancel).abort.abort(new Error('the caller gave up'));
-    else if ('advance' in step) await this.time.advance(step.advance);
+    else if ('advance' in step) await this.#advance(milliseconds(step.advance));
     else if ('reload' in step) this.#reload(step.reload);
     else this.#admin(step);
-    await this.time.advance(0);
+    await this.time.settle();
     this.#rest();
     if ('circuit_breaker' in this.config) this.#reportBreakers();
     if (this.queue !== undefined) await this.#reportLetters();
@@ -56,7 +56,7 @@ class Player {
     if (this.#calls.has(name)) throw new Error(`call ${name} is started twice`);
     if (!this.#breakers.has(key)) this.#breakers.set(key, FRESH);
     const abort = new AbortController();
-    const call = { place: this.#calls.size, abort, attempts: [] };
+    const call = { place: this.#calls.size, abort, attempts: new Map(), latest: 0 };
     this.#calls.set(name, call);
     const guarded = this.policy.using({ signal: abort.signal })((...args) => this.#callee(...args));
     guarded(name, ...(key === undefined ? [] : [key])).then(
@@ -67,20 +67,28 @@ class Player {
 
   #callee(name) {
     const call = this.#call(name);
+    const { attempt } = seawall.current();
+    call.latest = attempt;
     return new Promise((resolve, reject) => {
-      call.attempts.push({ resolve, reject });
-      this.#line(name, `attempt ${seawall.current().attempt}`);
+      call.attempts.set(attempt, { resolve, reject });
+      this.#line(name, `attempt ${attempt}`);
     });
   }
 
   #end({ end: name, attempt, value, error, programming, ...details }) {
-    const { attempts } = this.#call(name);
-    const open = attempts[(attempt ?? attempts.length) - 1];
+    const { attempts, latest } = this.#call(name);
+    const open = attempts.get(attempt ?? latest);
     // A call that was refused has no attempt to end; its missing line shows it.
     if (open === undefined) return;
     if (programming) open.reject(new ReferenceError('programming'));
     else if (error !== undefined) open.reject(new CalleeError(error, details));
     else open.resolve(value ?? null);
+  }
+
+  /** From timer to timer: the lines of each are sorted by themselves. */
+  async #advance(by) {
+    const target = this.time.now + by;
+    while (await this.time.step(target)) this.#rest();
   }
 
   #reload(parts) {
@@ -131,7 +139,8 @@ class Player {
     const parts = [`raises ${nameOf(error)}`];
     if (error instanceof seawall.SeawallError) {
       if (error.retryAfterMs !== undefined) parts.push(`retry_after=${error.retryAfterMs}`);
-      if (error.cause !== undefined) parts.push(`cause=${nameOf(error.cause)}`);
+      // A failed fallback's own error is attached there too; it caused nothing.
+      if (error.cause !== undefined && !(error.cause instanceof FallbackError)) parts.push(`cause=${nameOf(error.cause)}`);
     }
     const known = seawall.failure(error);
     if ('retry' in this.config && known !== undefined && known.attempts.length > 0) {

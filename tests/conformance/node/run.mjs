@@ -1,32 +1,55 @@
 // Plays vectors through the public API of the Node package and compares transcripts byte by byte.
 //
 //     node tests/conformance/node/run.mjs [file or folder …]      default: all of tests/vectors
+//     node tests/conformance/node/run.mjs --stdin                 a vector a line, answered by a line of JSON each
 
 import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
 import { difference } from './difference.mjs';
 import { play } from './player.mjs';
-import { files, read } from './vector.mjs';
+import { check, files, read } from './vector.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
 const paths = process.argv.slice(2);
-let passed = 0;
-let failed = 0;
+if (paths[0] === '--stdin') await serve();
+else await compare(paths.length > 0 ? paths : [join(root, 'tests', 'vectors')]);
 
-for (const path of files(paths.length > 0 ? paths : [join(root, 'tests', 'vectors')])) {
-  for (const vector of read(path)) {
-    const wrong = await attempt(vector);
-    if (wrong === undefined) passed += 1;
-    else {
-      failed += 1;
-      console.log(`${path}: ${vector.title}\n${wrong}`);
+async function compare(folders) {
+  let passed = 0;
+  let failed = 0;
+  for (const path of files(folders)) {
+    for (const vector of read(path)) {
+      const wrong = await attempt(vector);
+      if (wrong === undefined) passed += 1;
+      else {
+        failed += 1;
+        console.log(`${path}: ${vector.title}\n${wrong}`);
+      }
     }
   }
+  console.log(`${passed} passed, ${failed} failed`);
+  process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
 }
-console.log(`${passed} passed, ${failed} failed`);
-process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+/** Answers each vector with what came of it, until the input ends. */
+async function serve() {
+  for await (const line of createInterface({ input: process.stdin })) {
+    console.log(JSON.stringify(await answer(line)));
+  }
+}
+
+async function answer(line) {
+  try {
+    const vector = JSON.parse(line);
+    check(vector, 'stdin');
+    return { transcript: await play(vector) };
+  } catch (error) {
+    return { error: error.stack };
+  }
+}
 
 /** What is wrong with a vector, or nothing. */
 async function attempt(vector) {

@@ -35,7 +35,8 @@ function cases(data, path) {
   return data.cases;
 }
 
-function check(vector, where) {
+/** Throws unless the vector is in format 1. */
+export function check(vector, where) {
   refuse(vector, VECTOR_KEYS, where);
   vector.steps.forEach((step, place) => {
     const kinds = Object.keys(STEP_KEYS).filter((kind) => kind in step);

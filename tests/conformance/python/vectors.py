@@ -67,14 +67,18 @@ def read(path: Path) -> list[Vector]:
         if set(found) != {"cases"}:
             raise ValueError(f"{path}: `cases` must be the only key")
         found = found["cases"]
-    cases: list[Vector] = found if isinstance(found, list) else [found]
+    return checked(found if isinstance(found, list) else [found], str(path))
+
+
+def checked(cases: list[Vector], where: str) -> list[Vector]:
+    """The vectors, if they are in format 1."""
     for case in cases:
         if unknown := set(case) - _VECTOR_KEYS:
-            raise ValueError(f"{path}: unknown keys {sorted(unknown)}")
+            raise ValueError(f"{where}: unknown keys {sorted(unknown)}")
         for step in case["steps"]:
             (kind,) = set(step) & set(_STEP_KEYS)
             if unknown := set(step) - {kind} - _STEP_KEYS[kind]:
-                raise ValueError(f"{path}: unknown keys {sorted(unknown)} in a step `{kind}`")
+                raise ValueError(f"{where}: unknown keys {sorted(unknown)} in a step `{kind}`")
     return cases
 
 
@@ -287,6 +291,23 @@ class DoesNotApply(Exception):
     """The vector shows something that cannot happen with this driver."""
 
 
+def serve(play: Callable[[Vector], list[str]]) -> None:
+    """Answers each vector, one line of JSON, with what came of it, one line of JSON, until the input ends."""
+    for line in sys.stdin:
+        answer: dict[str, Any]
+        try:
+            (vector,) = checked([json.loads(line)], "stdin")
+            answer = {"transcript": play(vector)}
+        except DoesNotApply as why:
+            answer = {"skipped": str(why)}
+        except Exception:
+            answer = {"error": traceback.format_exc()}
+        print(json.dumps(answer), flush=True)
+
+
 def run(play: Callable[[Vector], list[str]]) -> None:
     """The whole program."""
-    sys.exit(main(play, sys.argv[1:]))
+    if sys.argv[1:] == ["--stdin"]:
+        serve(play)
+    else:
+        sys.exit(main(play, sys.argv[1:]))

@@ -147,15 +147,16 @@ impl Call {
         }
         let own_ms = env.policy.attempt_ns.filter(|_| enforced).map(ceil_ms);
         let left_ms = self.left_ns(now).map(ceil_ms);
+        // Armed first: an injected latency is part of the attempt that the limit bounds.
+        if let (Some(ms), false) = (own_ms, self.begin.cooperative) {
+            out.push(Output::Timer(TimerReason::Attempt, attempt.number, ms));
+        }
         out.push(Output::Start {
             attempt: attempt.number,
             deadline_ms: own_ms.into_iter().chain(left_ms).min(),
             latency_ms: strike.map_or(0, |strike| strike.latency_ms),
             injected: strike.and_then(|strike| strike.injected),
         });
-        if let (Some(ms), false) = (own_ms, self.begin.cooperative) {
-            out.push(Output::Timer(TimerReason::Attempt, attempt.number, ms));
-        }
         self.arm_hedge(env, now, out);
     }
 

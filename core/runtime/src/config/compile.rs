@@ -177,7 +177,8 @@ fn chaos(options: &Options<'_>, now: u64) -> Chaos {
         let left_ms = at.saturating_sub(jiff::Timestamp::now().as_millisecond()).max(0);
         now.saturating_add(left_ms.unsigned_abs().saturating_mul(MS))
     });
-    let expires = options.ms("expires_in").map(|ms| now.saturating_add(ms.saturating_mul(MS)));
+    // From the start of the process, whenever the policy was first used: the clock's own zero.
+    let expires = options.ms("expires_in").map(|ms| ms.saturating_mul(MS));
     Chaos {
         rate: options.ratio("rate").unwrap_or(0),
         faults: options.get("fault").and_then(|given| value::faults(given).ok()).unwrap_or_default(),
