@@ -18,6 +18,7 @@ import { emitRecords } from './events.js';
 import { recovered, writeLetter } from './letter-writer.js';
 import { native } from './native.js';
 import { ourError, readReport } from './report.js';
+import { keep } from './stale.js';
 import { parkFor, unpark, wake } from './tickets.js';
 import { keyFrom, quietly } from './user-code.js';
 
@@ -32,6 +33,8 @@ export interface Work {
   readonly key: string | undefined;
   readonly idempotencyKey: string | undefined;
   readonly signal: AbortSignal | undefined;
+  /** The function gives a stream. */
+  readonly isStream: boolean;
 }
 
 /** Calls the function of `work` under its policy. */
@@ -39,8 +42,8 @@ export async function drive(work: Work): Promise<unknown> {
   if (isDisabled()) return work.wantsCurrent ? work.fn(new Scope({}, scope())) : work.fn.apply(work.self, [...work.args]);
   const run = new Run(work);
   try {
-    let finish = run.perform(native.start(run.handle, clock.now()));
-    while (finish === undefined) finish = run.perform((await run.next())());
+    let finish = run.begin();
+    while (finish === undefined) finish = run.take(await run.next());
     return run.outcome(finish);
   } finally {
     run.close();
@@ -53,8 +56,9 @@ type Input = () => number[];
 
 const STRIDE = 5;
 const EVENT = 10;
-/** The flag of a call that `only` of chaos spares. */
+/** Flags of a call: `only` of chaos spares it; it is a stream. */
 const SPARED = 2;
+const STREAM = 16;
 
 /** One guarded call under way. */
 export class Run {
@@ -66,6 +70,10 @@ export class Run {
   /** The error that would surface. */
   error: unknown;
   letterId: string | undefined;
+  /** Whether the consumer of a stream stopped. */
+  isStopped = false;
+  /** Takes the items of a stream. */
+  deliver: (attempt: number, item: unknown) => void = () => undefined;
   readonly attempts = new Attempts(this);
   private readonly timers = new Map<number, Racer>();
   private readonly inbox: Input[] = [];
@@ -92,10 +100,11 @@ export class Run {
     this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
     const only = core.part('chaos')?.only;
     const isSpared = only !== undefined && quietly(() => only.apply(self, [...args])) !== true;
+    const flags = (isSpared ? SPARED : 0) | (work.isStream ? STREAM : 0) | core.modeFlags();
     this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
-    this.handle = native.callNew(policy, this.key, this.correlationId, (isSpared ? SPARED : 0) | core.modeFlags(), left, this.outer?.letter?.redrives ?? 0);
+    this.handle = native.callNew(policy, this.key, this.correlationId, flags, left, this.outer?.letter?.redrives ?? 0);
     this.chain = this.outer?.chain ?? [];
     if (core.info.parts['bulkhead'] !== undefined) this.chain = [...this.chain, native.callWithin(this.handle, this.chain)];
     this.listen(signal);
@@ -103,11 +112,7 @@ export class Run {
 
   /** The caller's signal and the scope around the call can both end it. */
   private listen(signal: AbortSignal | undefined): void {
-    const giveUp = (reason: unknown): void => {
-      if (this.cancellation !== undefined) return;
-      this.cancellation = { reason };
-      this.push(() => native.cancelled(this.handle, clock.now()));
-    };
+    const giveUp = (reason: unknown): void => this.giveUp(reason);
     if (signal !== undefined) {
       const onAbort = (): void => giveUp(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
@@ -115,6 +120,19 @@ export class Run {
     }
     if (this.outer?.isCut) giveUp(this.outer.reason);
     else if (this.outer !== undefined) this.release.push(this.outer.onCut(giveUp));
+  }
+
+  /** The caller gives up. */
+  giveUp(reason: unknown): void {
+    if (this.cancellation !== undefined) return;
+    this.cancellation = { reason };
+    this.push(() => native.cancelled(this.handle, clock.now()));
+  }
+
+  /** The consumer of a stream has what it wants of an attempt. */
+  stop(attempt: number): void {
+    this.isStopped = true;
+    this.push(() => native.callStopped(this.handle, attempt, clock.now()));
   }
 
   /** Whether the caller gave up. */
@@ -140,6 +158,16 @@ export class Run {
     this.dropWhenIdle();
   }
 
+  /** Begins the call. */
+  begin(): Finish | undefined {
+    return this.perform(native.start(this.handle, clock.now()));
+  }
+
+  /** Takes one thing that happened. Gives how the call is over, once it is. */
+  take(input: Input): Finish | undefined {
+    return this.perform(input());
+  }
+
   /** The next thing that happens to the call. */
   async next(): Promise<Input> {
     if (this.inbox.length === 0) await new Promise<void>((resolve) => (this.notify = resolve));
@@ -148,7 +176,7 @@ export class Run {
   }
 
   /** Performs one batch, in order. Gives how the call is over, once it is. */
-  perform(ops: number[]): Finish | undefined {
+  private perform(ops: number[]): Finish | undefined {
     // Taken first: performing an output may run foreign code, which may make calls of its own.
     const records = hasEvents(ops) ? native.takeEvents() : [];
     let event = 0;
@@ -176,7 +204,7 @@ export class Run {
 
   /** Calls off what races an attempt. */
   disarm(attempt: number): void {
-    this.timers.get(timerKey(ATTEMPT, attempt))?.cancel();
+    for (const reason of [ATTEMPT, IDLE]) this.timers.get(timerKey(reason, attempt))?.cancel();
   }
 
   park(ticket: number): void {
@@ -207,6 +235,8 @@ export class Run {
   /** The value of the call, or its error. */
   outcome([what, number]: Finish): unknown {
     if (what === 0) {
+      // A rejected result may be returned for want of anything better; it is no good result.
+      if (this.error === undefined) keep(this, this.attempts.get(number)?.value);
       if (this.trail !== undefined && this.trail.trail.length > 0) recovered(this.trail.trail);
       return this.attempts.get(number)?.value;
     }
@@ -244,7 +274,9 @@ export class Run {
   }
 }
 
+/** Reasons of the timers that an attempt has. */
 const ATTEMPT = 2;
+const IDLE = 5;
 
 function timerKey(reason: number, attempt: number): number {
   return attempt * 8 + reason;
@@ -262,6 +294,8 @@ const PERFORM: ReadonlyArray<(run: Run, a: number, b: number, c: number, d: numb
   (run) => run.letter(),
   (run, step) => run.fallback(step),
   (run, what, number) => run.over(what, number),
+  () => undefined, // Events are performed with their records.
+  (run, attempt) => run.attempts.behave(attempt),
 ];
 
 function hasEvents(ops: number[]): boolean {
