@@ -5,7 +5,7 @@
  * the one seen at load; `performance.now()` otherwise. Globals are looked up at each use, so that fake timers work without us.
  */
 
-import { DeadlineList, type Racer } from './deadlines.js';
+import { DeadlineList, Racer } from './deadlines.js';
 
 const RealDate = globalThis.Date;
 const realSetTimeout = globalThis.setTimeout;
@@ -90,5 +90,16 @@ const racing = new DeadlineList(now, (ms, fire) => hostTimer(ms, fire, false));
 
 /** Arms a timer that races work. All of them share one timer of the host, which does not keep the process alive. */
 export function race(ms: number, fire: () => void): Racer {
-  return virtual === undefined ? racing.add(ms, fire) : virtual.race(ms, fire);
+  if (virtual !== undefined) return virtual.race(ms, fire);
+  return isReal() ? racing.add(ms, fire) : alone(ms, fire);
+}
+
+/** Fake timers are thrown away with all that was armed, so that nothing may depend on one of them being left: each racer has its own. */
+function alone(ms: number, fire: () => void): Racer {
+  const stop = hostTimer(ms, () => {
+    racer.done = true;
+    fire();
+  }, false);
+  const racer = new Racer(ms, fire, stop);
+  return racer;
 }

@@ -54,7 +54,7 @@ export interface Redriven {
 
 export class Scope implements Current {
   readonly attempt: number;
-  readonly until: number | undefined;
+  private until: number | undefined;
   readonly key: string | undefined;
   readonly correlationId: string | undefined;
   readonly idempotencyKey: string | undefined;
@@ -81,6 +81,11 @@ export class Scope implements Current {
     this.letter = fields.letter ?? outer?.letter;
     this.trail = fields.trail ?? outer?.trail;
     this.chain = fields.chain ?? outer?.chain ?? [];
+  }
+
+  /** Its own limit is met; what is around it still limits. */
+  outlive(): void {
+    this.until = this.outer?.until;
   }
 
   get remaining(): number | undefined {

@@ -21,6 +21,8 @@ export interface Definition {
 interface Info {
   readonly label: string;
   readonly parts: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Whether good results are kept. */
+  readonly stale?: boolean;
 }
 
 const handles = new FinalizationRegistry<Handle>((handle) => native.policyDrop(handle));

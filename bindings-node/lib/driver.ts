@@ -5,19 +5,22 @@
  * inbox; an attempt that ends after the call has finished is reported on the side, to free the slot it held.
  */
 
+import { answer } from './answers.js';
+import { Attempts } from './attempts.js';
+import { isInjected } from './classify.js';
 import * as clock from './clock.js';
-import { errorType, isInjected, Kind, kindOf, markInjected, retryAfterOf, statusOf } from './classify.js';
-import { type Current, Scope, scope, within, type WrittenLetter } from './context.js';
+import { Scope, scope, type WrittenLetter } from './context.js';
 import type { Core } from './core.js';
 import type { Racer } from './deadlines.js';
 import { isDisabled } from './disabled.js';
-import { annotate, type Failure, InjectedFaultError } from './errors.js';
+import { annotate, type Failure } from './errors.js';
 import { emitRecords } from './events.js';
 import { recovered, writeLetter } from './letter-writer.js';
 import { native } from './native.js';
 import { ourError, readReport } from './report.js';
+import { keep } from './stale.js';
 import { parkFor, unpark, wake } from './tickets.js';
-import { attach, keyFrom, makeFault, quietly, valueInForce } from './user-code.js';
+import { keyFrom, quietly } from './user-code.js';
 
 /** One call to be guarded. */
 export interface Work {
@@ -30,6 +33,8 @@ export interface Work {
   readonly key: string | undefined;
   readonly idempotencyKey: string | undefined;
   readonly signal: AbortSignal | undefined;
+  /** The function gives a stream. */
+  readonly isStream: boolean;
 }
 
 /** Calls the function of `work` under its policy. */
@@ -37,19 +42,12 @@ export async function drive(work: Work): Promise<unknown> {
   if (isDisabled()) return work.wantsCurrent ? work.fn(new Scope({}, scope())) : work.fn.apply(work.self, [...work.args]);
   const run = new Run(work);
   try {
-    let finish = run.perform(native.start(run.handle, clock.now()));
-    while (finish === undefined) finish = run.perform((await run.next())());
+    let finish = run.begin();
+    while (finish === undefined) finish = run.take(await run.next());
     return run.outcome(finish);
   } finally {
     run.close();
   }
-}
-
-interface Attempt {
-  readonly scope: Scope;
-  value: unknown;
-  error: unknown;
-  isOpen: boolean;
 }
 
 /** How a call is over: what, and the attempt or the step. */
@@ -58,8 +56,9 @@ type Input = () => number[];
 
 const STRIDE = 5;
 const EVENT = 10;
-/** The flag of a call that `only` of chaos spares. */
+/** Flags of a call: `only` of chaos spares it; it is a stream. */
 const SPARED = 2;
+const STREAM = 16;
 
 /** One guarded call under way. */
 export class Run {
@@ -71,9 +70,11 @@ export class Run {
   /** The error that would surface. */
   error: unknown;
   letterId: string | undefined;
-  /** The wall clock's time of the first attempt. */
-  startedAt = 0;
-  private readonly attempts = new Map<number, Attempt>();
+  /** Whether the consumer of a stream stopped. */
+  isStopped = false;
+  /** Takes the items of a stream. */
+  deliver: (attempt: number, item: unknown) => void = () => undefined;
+  readonly attempts = new Attempts(this);
   private readonly timers = new Map<number, Racer>();
   private readonly inbox: Input[] = [];
   private notify: (() => void) | undefined;
@@ -83,8 +84,8 @@ export class Run {
   private fallbackValue: unknown;
   private finish: Finish | undefined;
   /** Letters written further in, while this policy may still try again. */
-  private readonly trail: { trail: WrittenLetter[] } | undefined;
-  private readonly chain: readonly number[];
+  readonly trail: { trail: WrittenLetter[] } | undefined;
+  readonly chain: readonly number[];
   private reported: string | undefined;
   private isAsking = false;
   private isClosed = false;
@@ -99,10 +100,11 @@ export class Run {
     this.idempotencyKey = work.idempotencyKey ?? keyFrom(core, work) ?? this.outer?.idempotencyKey;
     const only = core.part('chaos')?.only;
     const isSpared = only !== undefined && quietly(() => only.apply(self, [...args])) !== true;
+    const flags = (isSpared ? SPARED : 0) | (work.isStream ? STREAM : 0) | core.modeFlags();
     this.trail = core.part('retry') === undefined ? undefined : { trail: [] };
     const policy = core.resolve();
     const left = this.outer?.remaining ?? -1;
-    this.handle = native.callNew(policy, this.key, this.correlationId, (isSpared ? SPARED : 0) | core.modeFlags(), left, this.outer?.letter?.redrives ?? 0);
+    this.handle = native.callNew(policy, this.key, this.correlationId, flags, left, this.outer?.letter?.redrives ?? 0);
     this.chain = this.outer?.chain ?? [];
     if (core.info.parts['bulkhead'] !== undefined) this.chain = [...this.chain, native.callWithin(this.handle, this.chain)];
     this.listen(signal);
@@ -110,11 +112,7 @@ export class Run {
 
   /** The caller's signal and the scope around the call can both end it. */
   private listen(signal: AbortSignal | undefined): void {
-    const giveUp = (reason: unknown): void => {
-      if (this.cancellation !== undefined) return;
-      this.cancellation = { reason };
-      this.push(() => native.cancelled(this.handle, clock.now()));
-    };
+    const giveUp = (reason: unknown): void => this.giveUp(reason);
     if (signal !== undefined) {
       const onAbort = (): void => giveUp(signal.reason);
       signal.addEventListener('abort', onAbort, { once: true });
@@ -124,9 +122,50 @@ export class Run {
     else if (this.outer !== undefined) this.release.push(this.outer.onCut(giveUp));
   }
 
-  private push(input: Input): void {
+  /** The caller gives up. */
+  giveUp(reason: unknown): void {
+    if (this.cancellation !== undefined) return;
+    this.cancellation = { reason };
+    this.push(() => native.cancelled(this.handle, clock.now()));
+  }
+
+  /** The consumer of a stream has what it wants of an attempt. */
+  stop(attempt: number): void {
+    this.isStopped = true;
+    this.push(() => native.callStopped(this.handle, attempt, clock.now()));
+  }
+
+  /** Whether the caller gave up. */
+  get isCancelled(): boolean {
+    return this.cancellation !== undefined;
+  }
+
+  /** What the signal of a cut attempt says. */
+  cutReason(): unknown {
+    return this.cancellation !== undefined ? this.cancellation.reason : new DOMException('the attempt was cut by its policy', 'AbortError');
+  }
+
+  push(input: Input): void {
     this.inbox.push(input);
     this.notify?.();
+  }
+
+  /** An attempt ended. After the call has, that is reported on the side, to free what the attempt held. */
+  attemptEnded(number: number, report: Input): void {
+    this.disarm(number);
+    if (!this.isClosed) return this.push(report);
+    this.perform(report());
+    this.dropWhenIdle();
+  }
+
+  /** Begins the call. */
+  begin(): Finish | undefined {
+    return this.perform(native.start(this.handle, clock.now()));
+  }
+
+  /** Takes one thing that happened. Gives how the call is over, once it is. */
+  take(input: Input): Finish | undefined {
+    return this.perform(input());
   }
 
   /** The next thing that happens to the call. */
@@ -137,7 +176,7 @@ export class Run {
   }
 
   /** Performs one batch, in order. Gives how the call is over, once it is. */
-  perform(ops: number[]): Finish | undefined {
+  private perform(ops: number[]): Finish | undefined {
     // Taken first: performing an output may run foreign code, which may make calls of its own.
     const records = hasEvents(ops) ? native.takeEvents() : [];
     let event = 0;
@@ -153,90 +192,6 @@ export class Run {
     return this.finish;
   }
 
-  start(number: number, deadlineMs: number, latencyMs: number, fault: number): void {
-    const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
-    const { key, correlationId, idempotencyKey } = this;
-    const inner = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, chain: this.chain, ...this.trail }, this.outer);
-    const attempt: Attempt = { scope: inner, value: undefined, error: undefined, isOpen: true };
-    this.attempts.set(number, attempt);
-    if (number === 1) this.startedAt = clock.wallNow();
-    const begin = (): void => {
-      if (fault >= 0) this.failed(number, this.fault(fault));
-      else this.invoke(number, inner);
-    };
-    if (latencyMs === 0) return begin();
-    const stop = clock.sleep(latencyMs, () => {
-      release();
-      begin();
-    });
-    const release = inner.onCut((reason) => {
-      stop();
-      this.failed(number, reason);
-    });
-  }
-
-  private invoke(number: number, inner: Scope): void {
-    const { fn, self, args, wantsCurrent } = this.work;
-    try {
-      const value = within(inner, () => (wantsCurrent ? fn(inner as Current) : fn.apply(self, [...args])));
-      if (isThenable(value)) {
-        value.then(
-          (settled) => this.succeeded(number, settled),
-          (error: unknown) => this.failed(number, error),
-        );
-      } else this.succeeded(number, value);
-    } catch (error) {
-      this.failed(number, error);
-    }
-  }
-
-  private fault(number: number): unknown {
-    const { core, self, args } = this.work;
-    const fault = core.part('chaos')?.faults[number];
-    const error = makeFault(fault, self, args) ?? new InjectedFaultError(`chaos injected ${typeof fault === 'string' ? `"${fault}"` : 'a fault'}`, {
-      policy: core.shownName, key: this.key ?? undefined, correlationId: this.correlationId,
-    });
-    markInjected(error);
-    return error;
-  }
-
-  private succeeded(number: number, value: unknown): void {
-    const bits = this.work.core.resultBitsOf(value);
-    const [status, retryAfter] = bits === 0 ? [0, -1] : [statusOf(value), this.retryAfter(value)];
-    this.ended(number, { value, error: undefined }, Kind.success, bits, status, retryAfter, '');
-  }
-
-  private failed(number: number, error: unknown): void {
-    const kind = this.cancellation !== undefined ? Kind.cancelled : kindOf(error);
-    this.ended(number, { value: undefined, error }, kind, this.work.core.bitsOf(error), statusOf(error), this.retryAfter(error), errorType(error));
-  }
-
-  private retryAfter(outcome: unknown): number {
-    try {
-      return retryAfterOf(outcome, this.work.core.part('retry')?.retryAfter);
-    } catch {
-      return -1;
-    }
-  }
-
-  private ended(number: number, how: { value: unknown; error: unknown }, kind: number, bits: number, status: number, retryAfter: number, type: string): void {
-    const attempt = this.attempts.get(number);
-    if (attempt === undefined || !attempt.isOpen) return;
-    Object.assign(attempt, how, { isOpen: false });
-    this.timers.get(timerKey(ATTEMPT, number))?.cancel();
-    const report = (): number[] => native.ended(this.handle, number, kind, bits, status, retryAfter, type, clock.now());
-    if (!this.isClosed) return this.push(report);
-    this.perform(report());
-    this.dropWhenIdle();
-  }
-
-  /** Tells an attempt's work to stop. It is abandoned: whenever it ends, that is reported. */
-  cut(number: number): void {
-    this.timers.get(timerKey(ATTEMPT, number))?.cancel();
-    const reason = this.cancellation !== undefined ? this.cancellation.reason : new DOMException('the attempt was cut by its policy', 'AbortError');
-    this.attempts.get(number)?.scope.cut(reason);
-  }
-
   sleep(reason: number, ms: number): void {
     this.stopSleep = clock.sleep(ms, () => this.push(() => native.timer(this.handle, reason, 0, clock.now())));
   }
@@ -245,6 +200,11 @@ export class Run {
     const key = timerKey(reason, attempt);
     this.timers.get(key)?.cancel();
     this.timers.set(key, clock.race(ms, () => this.push(() => native.timer(this.handle, reason, attempt, clock.now()))));
+  }
+
+  /** Calls off what races an attempt. */
+  disarm(attempt: number): void {
+    for (const reason of [ATTEMPT, IDLE]) this.timers.get(timerKey(reason, attempt))?.cancel();
   }
 
   park(ticket: number): void {
@@ -265,26 +225,7 @@ export class Run {
   }
 
   fallback(step: number): void {
-    const done = (ok: number): void => this.push(() => native.fallbackEnded(this.handle, ok, clock.now()));
-    const { core, self, args, wantsCurrent } = this.work;
-    const steps = core.part('fallback')?.steps ?? [];
-    const chosen = step < steps.length ? steps[step] : valueInForce(core);
-    const { key, correlationId, idempotencyKey, error } = this;
-    const inner = new Scope({ attempt: this.attempts.size, key: key ?? undefined, correlationId, idempotencyKey, error }, this.outer);
-    const answer = async (): Promise<unknown> => {
-      if (typeof chosen !== 'function') return chosen;
-      return within(inner, () => (wantsCurrent ? chosen(inner) : chosen.apply(self, [...args])));
-    };
-    answer().then(
-      (value) => {
-        this.fallbackValue = value;
-        done(1);
-      },
-      (failed: unknown) => {
-        attach(this.error, failed);
-        done(this.cancellation === undefined ? 0 : 2);
-      },
-    );
+    answer(this, step, (value) => (this.fallbackValue = value));
   }
 
   over(what: number, number: number): void {
@@ -294,11 +235,13 @@ export class Run {
   /** The value of the call, or its error. */
   outcome([what, number]: Finish): unknown {
     if (what === 0) {
+      // A rejected result may be returned for want of anything better; it is no good result.
+      if (this.error === undefined) keep(this, this.attempts.get(number)?.value);
       if (this.trail !== undefined && this.trail.trail.length > 0) recovered(this.trail.trail);
       return this.attempts.get(number)?.value;
     }
     if (what === 2) return this.fallbackValue;
-    if (what === 3) throw this.cancellation !== undefined ? this.cancellation.reason : this.attempts.get(this.attempts.size)?.error;
+    if (what === 3) throw this.cancellation !== undefined ? this.cancellation.reason : this.attempts.get(this.attempts.count)?.error;
     annotate(this.error, this.knowledge());
     throw this.error;
   }
@@ -327,12 +270,13 @@ export class Run {
   }
 
   private dropWhenIdle(): void {
-    for (const attempt of this.attempts.values()) if (attempt.isOpen) return;
-    native.callDrop(this.handle);
+    if (!this.attempts.isAnyOpen) native.callDrop(this.handle);
   }
 }
 
+/** Reasons of the timers that an attempt has. */
 const ATTEMPT = 2;
+const IDLE = 5;
 
 function timerKey(reason: number, attempt: number): number {
   return attempt * 8 + reason;
@@ -340,8 +284,8 @@ function timerKey(reason: number, attempt: number): number {
 
 /** What performs each output, by its code. */
 const PERFORM: ReadonlyArray<(run: Run, a: number, b: number, c: number, d: number) => void> = [
-  (run, attempt, deadlineMs, latencyMs, fault) => run.start(attempt, deadlineMs, latencyMs, fault),
-  (run, attempt) => run.cut(attempt),
+  (run, attempt, deadlineMs, latencyMs, fault) => run.attempts.start(attempt, deadlineMs, latencyMs, fault),
+  (run, attempt) => run.attempts.cut(attempt),
   (run, reason, ms) => run.sleep(reason, ms),
   (run, reason, attempt, ms) => run.arm(reason, attempt, ms),
   (run, ticket) => run.park(ticket),
@@ -350,13 +294,11 @@ const PERFORM: ReadonlyArray<(run: Run, a: number, b: number, c: number, d: numb
   (run) => run.letter(),
   (run, step) => run.fallback(step),
   (run, what, number) => run.over(what, number),
+  () => undefined, // Events are performed with their records.
+  (run, attempt) => run.attempts.behave(attempt),
 ];
 
 function hasEvents(ops: number[]): boolean {
   for (let at = 0; at < ops.length; at += STRIDE) if (ops[at] === EVENT) return true;
   return false;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }

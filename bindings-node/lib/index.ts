@@ -1,10 +1,10 @@
 /**
- * Seawall: circuit breaker, retry, bulkhead, rate limit, timeout, fallback, dead letters and chaos, decided in one engine.
+ * Seawall: circuit breaker, retry, hedge, bulkhead, rate limit, timeout, fallback, dead letters and chaos, decided in one engine.
  *
  * Each strategy makes a policy of one; `policy(…)` fuses several. A policy wraps functions, decorates methods and runs blocks.
  */
 
-export { bulkhead, chaos, circuitBreaker, deadLetter, fallback, rateLimit, retry, timeout } from './strategies.js';
+export { bulkhead, chaos, circuitBreaker, deadLetter, fallback, hedge, rateLimit, retry, timeout } from './strategies.js';
 export type {
   BulkheadOptions,
   ChaosOptions,
@@ -13,6 +13,7 @@ export type {
   DeadLetterOptions,
   FallbackOptions,
   Fault,
+  HedgeOptions,
   MatchOptions,
   RateLimitOptions,
   RetryOptions,
@@ -20,6 +21,7 @@ export type {
 } from './strategies.js';
 export { policy, policyOf } from './policy.js';
 export type { CallOptions, Guarded, Policy, PolicyOptions } from './policy.js';
+export type { GuardedStreamFunction, StreamFunction } from './stream.js';
 export type { Breaker, BreakerState, Mode, Override } from './core.js';
 export { correlate, correlationId, current, deadline, headers, receive } from './context.js';
 export type { Current, IncomingHeaders } from './context.js';

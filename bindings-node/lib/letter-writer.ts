@@ -65,7 +65,7 @@ function letterOf(run: Run, queue: string): Form {
     ...payloadOf(run),
     error: encodeError(run.error),
     attempts: report.attempts.map((attempt) => ({
-      time: run.startedAt + attempt.started_ms,
+      time: run.attempts.startedAt + attempt.started_ms,
       outcome: OUTCOMES[attempt.outcome] ?? attempt.outcome,
       error_type: attempt.error_type,
       duration_ms: attempt.duration_ms,

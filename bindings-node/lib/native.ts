@@ -46,6 +46,13 @@ export interface Native {
   classified(call: Handle, bits: number, now: number): number[];
   letterEnded(call: Handle, ok: boolean, now: number): number[];
   fallbackEnded(call: Handle, ok: number, now: number): number[];
+  callAsked(call: Handle, attempt: number, now: number): number[];
+  callItem(call: Handle, attempt: number, now: number): number[];
+  callStopped(call: Handle, attempt: number, now: number): number[];
+  /** The slot to keep the value in, -1 for none, and then the slots to forget. */
+  stalePut(policy: Handle, key: string, bytes: number, now: number): number[];
+  /** The slot of a value that is fit to be given, or -1. */
+  staleFind(policy: Handle, key: string, now: number): number;
   takeEvents(): string[];
   callReport(call: Handle): string;
   mintId(): string;

@@ -26,14 +26,17 @@ export interface Part {
   readonly idempotencyKey: AnyFunction | undefined;
   readonly redact: AnyFunction | undefined;
   readonly only: AnyFunction | undefined;
+  readonly staleKey: AnyFunction | undefined;
+  readonly behavior: AnyFunction | undefined;
   /** Values and functions of a fallback. */
   readonly steps: readonly unknown[];
   /** The value of a fallback, where options gave it. */
   readonly value: unknown;
   readonly faults: readonly unknown[];
+  readonly outcomes: readonly unknown[];
 }
 
-const FUNCTIONS = ['key', 'onResult', 'retryAfter', 'capture', 'idempotencyKey', 'redact', 'only'] as const;
+const FUNCTIONS = ['key', 'onResult', 'retryAfter', 'capture', 'idempotencyKey', 'redact', 'only', 'staleKey', 'behavior'] as const;
 
 /** Reads the options of one strategy. Unknown ones are named with the nearest; values are checked natively. */
 export function compilePart(strategy: string, options: Record<string, unknown>, steps: readonly unknown[] = []): Part {
@@ -56,8 +59,9 @@ export function compilePart(strategy: string, options: Record<string, unknown>, 
     }
   }
   const faults = readFaults(strategy, options['fault'], data);
+  const outcomes = readOutcomes(strategy, options, data);
   if (steps.length > 0) data['steps'] = steps.length;
-  const part = { strategy, name: readName(strategy, options['name']), data, ...code, steps, value: options['value'], faults };
+  const part = { strategy, name: readName(strategy, options['name']), data, ...code, steps, value: options['value'], faults, outcomes };
   guardNative(() => native.check(specOf(null, [part as unknown as Part], false)));
   return part as unknown as Part;
 }
@@ -122,6 +126,16 @@ function readFaults(strategy: string, fault: unknown, data: Record<string, unkno
     throw new ConfigError(`expected an error class, a function that makes an error, or a name, not ${show(one)}`, 'chaos.fault');
   }
   data['fault'] = { faults: pairs.map(([, weight]) => weight) };
+  return pairs.map(([one]) => one);
+}
+
+/** One result, a list of results, or a list of pairs of result and weight: it is one if all that it holds are pairs, for a result may be a list too. */
+function readOutcomes(strategy: string, options: Record<string, unknown>, data: Record<string, unknown>): unknown[] {
+  const { outcome } = options;
+  if (strategy !== 'chaos' || outcome === undefined) return [];
+  const isWeighted = Array.isArray(outcome) && outcome.every((one) => Array.isArray(one) && one.length === 2 && typeof one[1] === 'number');
+  const pairs = isWeighted ? (outcome as Array<[unknown, unknown]>) : [outcome].flat().map((one): [unknown, unknown] => [one, 1]);
+  data['outcome'] = { faults: pairs.map(([, weight]) => weight) };
   return pairs.map(([one]) => one);
 }
 

@@ -3,10 +3,11 @@
 import { Breaker, Core, type Definition, type Mode, type Override } from './core.js';
 import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
-import { drive } from './driver.js';
+import { drive, type Work } from './driver.js';
 import { ConfigError } from './errors.js';
 import { note, type WorstCase, worstCase } from './lint.js';
 import { type Snapshot, snapshotOf } from './snapshot.js';
+import { GuardedStream, type GuardedStreamFunction, type StreamFunction } from './stream.js';
 import type { CommonOptions } from './strategies.js';
 
 type AnyFunction = (this: any, ...args: any[]) => any;
@@ -46,6 +47,8 @@ export interface Policy<out R = never> {
   <F extends AnyFunction>(target: object, property: string | symbol, descriptor: TypedPropertyDescriptor<F>): void;
   /** Calls a function once, guarded; it gets what `current()` gives. */
   run<T>(fn: (current: Current) => T, options?: CallOptions): Promise<Awaited<T> | R>;
+  /** Guards a function that gives a stream: an async iterable, or the promise of one. The call begins when the first item is asked for. */
+  stream<F extends StreamFunction>(fn: F): GuardedStreamFunction<F, R>;
   /** The same policy with these set. */
   using(options: CallOptions): Policy<R>;
   /** Its circuit breaker; with a key, that of the view's key. */
@@ -86,6 +89,7 @@ function view<R>(core: Core, set: CallOptions): Policy<R> {
     [CORE]: { value: core },
     name: { value: core.definition.name ?? 'policy' },
     run: { value: (fn: (current: Current) => unknown, options: CallOptions = {}) => run(core, { ...set, ...options }, fn) },
+    stream: { value: (fn: AnyFunction) => wrap(core, set, self, fn, 'stream') },
     using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
     breaker: { get: () => core.breaker(text(set.key)) },
     setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
@@ -102,7 +106,7 @@ function text(key: string | number | undefined): string | undefined {
 function run(core: Core, set: CallOptions, fn: (current: Current) => unknown): Promise<unknown> {
   if (typeof fn !== 'function') return Promise.reject(new ConfigError(NOT_A_FUNCTION, 'run'));
   core.labelBy(fn);
-  return drive({ core, fn, self: undefined, args: [], wantsCurrent: true, key: text(set.key), idempotencyKey: set.idempotencyKey, signal: set.signal });
+  return drive({ core, fn, self: undefined, args: [], wantsCurrent: true, key: text(set.key), idempotencyKey: set.idempotencyKey, signal: set.signal, isStream: false });
 }
 
 const NOT_A_FUNCTION = 'expected a function; pass the function itself, without calling it: payments(charge), not payments(charge()) with parentheses';
@@ -115,7 +119,6 @@ function decorate(core: Core, set: CallOptions, policy: Policy<any>, given: unkn
     const { kind, name } = second as ClassMethodDecoratorContext;
     if (kind !== 'method') throw new ConfigError(`decorates methods; ${String(name)} is a ${kind}`, core.shownName);
   }
-  if (typeof target !== 'function') throw new ConfigError(NOT_A_FUNCTION, core.shownName);
   return wrap(core, set, policy, target as AnyFunction);
 }
 
@@ -125,14 +128,17 @@ function legacy(core: Core, set: CallOptions, policy: Policy<any>, property: str
   return { ...(descriptor as PropertyDescriptor), value: wrap(core, set, policy, value as AnyFunction) };
 }
 
-function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction): AnyFunction {
+function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction, what: 'value' | 'stream' = 'value'): AnyFunction {
+  if (typeof fn !== 'function') throw new ConfigError(NOT_A_FUNCTION, core.shownName);
   core.labelBy(fn);
   note(core);
   const inside = guardedBy.get(fn);
   if (inside !== undefined) core.holds(coreOf(inside));
   const key = text(set.key);
-  const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> {
-    return drive({ core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal });
+  const isStream = what === 'stream';
+  const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> | AsyncIterableIterator<unknown> {
+    const work: Work = { core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal, isStream };
+    return isStream ? new GuardedStream(work) : drive(work);
   };
   Object.defineProperties(guarded, {
     name: { value: fn.name, configurable: true },

@@ -4,7 +4,7 @@ import type { ErrorClass, Matcher, RetryAfter } from './classify.js';
 import { ConfigError } from './errors.js';
 import { compilePart, type Part } from './part.js';
 import { isPolicy, makePolicy, type Policy } from './policy.js';
-import type { BulkheadData, ChaosData, CircuitBreakerData, DeadLetterData, RateLimitData, RetryData, TimeoutData } from './table.js';
+import type { BulkheadData, ChaosData, CircuitBreakerData, DeadLetterData, FallbackData, HedgeData, RateLimitData, RetryData, TimeoutData } from './table.js';
 
 /** What every strategy takes besides its own options. */
 export interface CommonOptions {
@@ -40,9 +40,13 @@ export interface BulkheadOptions extends BulkheadData, CommonOptions {}
 export interface RateLimitOptions extends RateLimitData, CommonOptions {}
 export interface TimeoutOptions extends Omit<TimeoutData, 'thread'>, CommonOptions {}
 
-export interface FallbackOptions<R> extends MatchOptions, CommonOptions {
-  /** What to return in place of an error. */
+export interface HedgeOptions extends HedgeData, CommonOptions {}
+
+export interface FallbackOptions<R> extends Omit<FallbackData, 'value'>, MatchOptions, CommonOptions {
+  /** What to return in place of an error; a function is called like the guarded one. For a stream it is an iterable. */
   value?: R;
+  /** Gives, from the call's arguments, what a good result is kept under; default: the function and all arguments by value. */
+  staleKey?: (...args: any[]) => unknown;
 }
 
 export interface DeadLetterOptions extends Omit<DeadLetterData, 'queue'>, MatchOptions, CommonOptions {
@@ -60,6 +64,10 @@ export type Fault = ErrorClass | ((...args: any[]) => unknown) | string;
 export interface ChaosOptions extends ChaosData, CommonOptions {
   /** The error to raise: one, or a list of them, or of pairs with a weight. */
   fault?: Fault | ReadonlyArray<Fault | readonly [Fault, number]>;
+  /** A result in the callee's place: a value, a function that gives one, or a list of these, or of pairs with a weight. */
+  outcome?: unknown;
+  /** Run inside each attempt that is struck, before anything else of it; may be async. */
+  behavior?: () => unknown;
   /** A predicate on the call's arguments: only these attempts may be struck. */
   only?: (...args: any[]) => boolean;
 }
@@ -78,7 +86,7 @@ function options(word: string, given: unknown[]): Record<string, unknown> {
 }
 
 function single(part: Part): Policy<never> {
-  return makePolicy({ name: part.name, parts: [part], key: part.key, on: undefined, ignore: undefined });
+  return makePolicy({ name: part.name, parts: [part], key: part.key, on: undefined, ignore: undefined, mode: undefined });
 }
 
 /** Tries again after failures. Writing it declares that the call may be repeated. */
@@ -106,22 +114,29 @@ export function timeout(...given: [options: TimeoutOptions]): Policy {
   return single(compilePart('timeout', options('timeout', given)));
 }
 
+/** Starts another attempt beside one that takes long; the first that succeeds wins, the others are told to stop. */
+export function hedge(...given: [options?: HedgeOptions]): Policy {
+  return single(compilePart('hedge', options('hedge', given)));
+}
+
 /** Answers a final error with a value, or with the first of several values and functions that works. A lone plain object is options. */
-export function fallback<R>(options: FallbackOptions<R>): Policy<R>;
+export function fallback<R>(options: FallbackOptions<R> & { value: R }): Policy<StepValue<R>>;
+export function fallback(options: FallbackOptions<never>): Policy;
 export function fallback<const S extends readonly [unknown, ...unknown[]]>(...steps: S): Policy<StepValue<S[number]>>;
 export function fallback(...steps: unknown[]): Policy<unknown> {
   const [first] = steps;
   const prototype: unknown = typeof first === 'object' && first !== null ? Object.getPrototypeOf(first) : undefined;
   const isOptions = steps.length === 1 && !isPolicy(first) && (prototype === Object.prototype || prototype === null);
   const part = isOptions ? compilePart('fallback', first as Record<string, unknown>) : compilePart('fallback', {}, steps);
-  if (part.steps.length === 0 && !('value' in part.data)) {
-    throw new ConfigError('give a value or a function: fallback(cached), fallback(null) or fallback({ value })', 'fallback');
+  if (part.steps.length === 0 && !('value' in part.data) && part.data['stale_if_error'] !== true) {
+    throw new ConfigError('give a value or a function: fallback(cached), fallback(null), fallback({ value }) or fallback({ staleIfError: true })', 'fallback');
   }
   return single(part) as Policy<unknown>;
 }
 
 type StepValue<S> = S extends (...args: any[]) => infer R ? Widen<Awaited<R>> : Widen<S>;
-type Widen<S> = S extends string ? string : S extends number ? number : S extends boolean ? boolean : S;
+/** The type of a constant written in code. */
+export type Widen<S> = S extends string ? string : S extends number ? number : S extends boolean ? boolean : S;
 
 /** Records calls that failed for good, so that they can be redriven. */
 export function deadLetter(queue?: string, given: DeadLetterOptions = {}): Policy {

@@ -64,6 +64,7 @@ export const EVENTS = [
   'config.reloaded',
   'config.refused',
   'hedge.started',
+  'fallback.stale_skipped',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -171,6 +172,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'config.refused': ['error', ['path', 'reason']],
   /** Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0). */
   'hedge.started': ['info', ['attempt', 'delay_ms']],
+  /** A call cannot be told apart by value, so its result is not kept; said once per policy. */
+  'fallback.stale_skipped': ['warning', ['reason']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */

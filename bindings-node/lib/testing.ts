@@ -8,6 +8,7 @@ import { toMs } from './duration.js';
 import { ConfigError } from './errors.js';
 import { native } from './native.js';
 import { forgetQueues, underWay } from './queues.js';
+import { forgetStale } from './stale.js';
 import type { DurationLike } from './table.js';
 
 export interface ClockOptions {
@@ -54,6 +55,7 @@ function forget(seed: number | null): void {
   native.resetAll(seed);
   forgetHandles();
   forgetQueues();
+  forgetStale();
 }
 
 class VirtualClock implements TestClock, driverClock.VirtualTime {

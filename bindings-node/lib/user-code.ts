@@ -40,3 +40,7 @@ export function attach(error: unknown, failed: unknown): void {
     Object.defineProperty(error, 'cause', { value: failed, writable: true, configurable: true });
   }
 }
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}

@@ -103,6 +103,24 @@ pub fn cancelled(call: u32, now: f64) -> Result<Vec<i64>> {
     input(call, |call| call.cancelled(nanoseconds(now)))
 }
 
+/// The consumer of a stream waits for the next item of an attempt.
+#[napi]
+pub fn call_asked(call: u32, attempt: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.asked(nanoseconds(now), attempt))
+}
+
+/// An item of a stream arrived from an attempt.
+#[napi]
+pub fn call_item(call: u32, attempt: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.item(nanoseconds(now), attempt))
+}
+
+/// The consumer of a stream stops before its end.
+#[napi]
+pub fn call_stopped(call: u32, attempt: u32, now: f64) -> Result<Vec<i64>> {
+    input(call, |call| call.stopped(nanoseconds(now), attempt))
+}
+
 /// Which of `on` and `ignore` match the error that will surface.
 #[napi]
 pub fn classified(call: u32, bits: u32, now: f64) -> Result<Vec<i64>> {
@@ -115,7 +133,7 @@ pub fn letter_ended(call: u32, ok: bool, now: f64) -> Result<Vec<i64>> {
     input(call, |call| call.letter_ended(nanoseconds(now), ok))
 }
 
-/// A fallback step failed (0), returned (1) or was cancelled (2).
+/// A fallback step failed (0), returned (1), was cancelled (2), or there is no stale result (3).
 #[napi]
 pub fn fallback_ended(call: u32, ok: u32, now: f64) -> Result<Vec<i64>> {
     input(call, |call| call.fallback_ended(nanoseconds(now), u8::try_from(ok).unwrap_or(0)))

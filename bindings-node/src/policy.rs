@@ -170,6 +170,20 @@ pub fn breaker_reset(handle: u32, key: Option<String>) -> Result<Vec<String>> {
     policy(handle)?.breaker_reset(key.as_deref()).map_err(config)
 }
 
+/// Keeps a result under a key: the slot to keep it in, -1 for none, and then the slots to forget.
+#[napi]
+pub fn stale_put(handle: u32, key: String, bytes: f64, now: f64) -> Result<Vec<i64>> {
+    // Saturates.
+    let (slot, forget) = policy(handle)?.stale_put(&key, bytes as u64, nanoseconds(now));
+    Ok(std::iter::once(slot).chain(forget).collect())
+}
+
+/// The slot of the result kept under a key, or -1 if there is none fit to be given.
+#[napi]
+pub fn stale_find(handle: u32, key: String, now: f64) -> Result<i64> {
+    Ok(policy(handle)?.stale_find(&key, nanoseconds(now)))
+}
+
 /// Prometheus text.
 #[napi]
 pub fn metrics() -> String {

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { mock, test } from 'node:test';
 
-import { bulkhead, policy, retry, timeout, TimeoutExceededError } from 'seawall';
+import { bulkhead, hedge, policy, retry, timeout, TimeoutExceededError } from 'seawall';
 import { reset } from 'seawall/testing';
 
 /** Lets promises settle while timers stand still. */
@@ -45,6 +45,40 @@ test('fake timers drive timers that race work', async (t) => {
   mock.timers.tick(599_999);
   await settle();
   mock.timers.tick(1);
+  await rejected;
+});
+
+test('fake timers drive hedges and the idle limit of streams', async (t) => {
+  fake(t, ['setTimeout', 'Date']);
+  const started = [];
+  const hedged = hedge({ delay: '10m' }).run(({ attempt }) => (started.push(attempt) === 1 ? new Promise(() => undefined) : attempt));
+  await settle();
+  mock.timers.tick(599_999);
+  await settle();
+  assert.deepEqual(started, [1]);
+  mock.timers.tick(1);
+  assert.equal(await hedged, 2);
+  const stream = timeout({ idle: '10m' }).stream(async function* () {
+    yield 1;
+    await new Promise(() => undefined);
+  })();
+  await stream.next();
+  mock.timers.tick(3_600_000);
+  const rejected = assert.rejects(stream.next(), { code: 'timeout.idle' });
+  await settle();
+  mock.timers.tick(600_000);
+  await rejected;
+});
+
+test('timers that are thrown away with their clock leave no trace', async (t) => {
+  fake(t, ['setTimeout', 'Date']);
+  void timeout({ attempt: '10m' }).run(() => new Promise(() => undefined));
+  await settle();
+  mock.timers.reset();
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  const rejected = assert.rejects(timeout({ attempt: '1h' }).run(() => new Promise(() => undefined)), TimeoutExceededError);
+  await settle();
+  mock.timers.tick(3_600_000);
   await rejected;
 });
 

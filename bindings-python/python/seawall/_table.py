@@ -94,6 +94,7 @@ EventName = Literal[
     "config.reloaded",
     "config.refused",
     "hedge.started",
+    "fallback.stale_skipped",
 ]
 
 # Every event.
@@ -122,6 +123,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "config.reloaded",
     "config.refused",
     "hedge.started",
+    "fallback.stale_skipped",
 )
 
 Strategy = Literal[
@@ -196,6 +198,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "config.reloaded": ("info", ("path", "changed",)),  # A policy file changed the options of a policy in use; `changed` lists them.
     "config.refused": ("error", ("path", "reason",)),  # A policy file was refused, all of it: what was in force stays.
     "hedge.started": ("info", ("attempt", "delay_ms",)),  # Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).
+    "fallback.stale_skipped": ("warning", ("reason",)),  # A call cannot be told apart by value, so its result is not kept; said once per policy.
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.

@@ -23,10 +23,10 @@ export function milliseconds(text) {
 }
 
 /** The policy, and the name of the queue that its letters go to. */
-export function build(config) {
+export function build(config, isStream) {
   const { name, key, ...parts } = config;
   const queue = config.dead_letter?.queue ?? name ?? 'vectors';
-  const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue));
+  const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue, isStream));
   const options = key === true ? { key: (_, given) => given } : {};
   const policy = name === undefined ? seawall.policy(options, ...made) : seawall.policy(name, options, ...made);
   return { policy, queue };
@@ -37,20 +37,24 @@ const MAKERS = {
   circuit_breaker: (options) => seawall.circuitBreaker(camel(options)),
   bulkhead: (options) => seawall.bulkhead(camel(options)),
   rate_limit: (options) => seawall.rateLimit(camel(options)),
+  hedge: (options) => seawall.hedge(camel(options)),
   timeout: (options) => seawall.timeout(camel(options)),
   fallback: makeFallback,
   dead_letter: ({ queue: _, ...options }, queue) => seawall.deadLetter(queue, { store: 'memory:', ...camel(options) }),
   chaos: ({ fault, ...options }) => seawall.chaos({ ...camel(options), ...(fault === undefined ? {} : { fault: () => new CalleeError(fault) }) }),
 };
 
-function makeFallback({ steps, ...options }) {
-  if (steps === undefined) return seawall.fallback(camel(options));
-  return seawall.fallback(
-    ...steps.map((step) => () => {
-      if ('error' in step) throw new FallbackError(step.error);
-      return step.value;
-    }),
-  );
+/** A fallback of a stream answers with a stream of its one value. Beside options there is room for one step, as their value. */
+function makeFallback({ steps, ...rest }, _, isStream) {
+  const options = camel(rest);
+  if (steps === undefined) return seawall.fallback(isStream && 'value' in options ? { ...options, value: [options.value] } : options);
+  const made = steps.map((step) => () => {
+    if ('error' in step) throw new FallbackError(step.error);
+    return isStream ? [step.value] : step.value;
+  });
+  if (Object.keys(options).length === 0) return seawall.fallback(...made);
+  if (made.length > 1) throw new Error('a chain of several steps takes no options');
+  return seawall.fallback({ ...options, value: made[0] });
 }
 
 function camel(options) {

@@ -8,6 +8,7 @@ import * as seawall from 'seawall';
 import { clock } from 'seawall/testing';
 
 import { build, CalleeError, FallbackError, milliseconds } from './config.mjs';
+import { Consumer, END, items, Parked } from './streams.mjs';
 
 /** The transcript of a vector. */
 export async function play(vector) {
@@ -34,7 +35,8 @@ class Player {
   constructor(vector, time) {
     this.time = time;
     this.config = vector.config;
-    const { policy, queue } = build(vector.config);
+    this.isStream = vector.stream === true;
+    const { policy, queue } = build(vector.config, this.isStream);
     this.policy = policy;
     this.queue = 'dead_letter' in vector.config ? new seawall.DeadLetterQueue(queue, { store: 'memory:' }) : undefined;
   }
@@ -42,6 +44,9 @@ class Player {
   async step(step) {
     if ('start' in step) this.#start(step);
     else if ('end' in step) this.#end(step);
+    else if ('item' in step) this.#item(step);
+    else if ('ask' in step) this.#call(step.ask).consumer.ask();
+    else if ('stop' in step) this.#call(step.stop).consumer.stop();
     else if ('cancel' in step) this.#call(step.cancel).abort.abort(new Error('the caller gave up'));
     else if ('advance' in step) await this.#advance(milliseconds(step.advance));
     else if ('reload' in step) this.#reload(step.reload);
@@ -58,31 +63,46 @@ class Player {
     const abort = new AbortController();
     const call = { place: this.#calls.size, abort, attempts: new Map(), latest: 0 };
     this.#calls.set(name, call);
-    const guarded = this.policy.using({ signal: abort.signal })((...args) => this.#callee(...args));
-    guarded(name, ...(key === undefined ? [] : [key])).then(
-      (value) => this.#line(name, `returns ${canonical(value)}`),
-      (error) => this.#line(name, error === abort.signal.reason ? 'cancelled' : this.#raises(error)),
-    );
+    const policy = this.policy.using({ signal: abort.signal });
+    const args = [name, ...(key === undefined ? [] : [key])];
+    const write = (text) => this.#line(name, text);
+    let result;
+    if (this.isStream) {
+      call.consumer = new Consumer(policy.stream((...given) => items(this.#enter(...given)))(...args), write);
+      result = call.consumer.done;
+    } else result = policy((...given) => this.#enter(...given).next())(...args).then((value) => write(`returns ${canonical(value)}`));
+    result.catch((error) => write(error === abort.signal.reason ? 'cancelled' : this.#raises(error)));
   }
 
-  #callee(name) {
+  #enter(name) {
     const call = this.#call(name);
     const { attempt } = seawall.current();
     call.latest = attempt;
-    return new Promise((resolve, reject) => {
-      call.attempts.set(attempt, { resolve, reject });
-      this.#line(name, `attempt ${attempt}`);
-    });
+    const parked = new Parked();
+    call.attempts.set(attempt, parked);
+    this.#line(name, `attempt ${attempt}`);
+    return parked;
+  }
+
+  #attempt(name, number) {
+    const { attempts, latest } = this.#call(name);
+    return attempts.get(number ?? latest);
   }
 
   #end({ end: name, attempt, value, error, programming, ...details }) {
-    const { attempts, latest } = this.#call(name);
-    const open = attempts.get(attempt ?? latest);
+    const open = this.#attempt(name, attempt);
     // A call that was refused has no attempt to end; its missing line shows it.
     if (open === undefined) return;
     if (programming) open.reject(new ReferenceError('programming'));
     else if (error !== undefined) open.reject(new CalleeError(error, details));
-    else open.resolve(value ?? null);
+    else open.resolve(this.isStream ? END : (value ?? null));
+  }
+
+  #item({ item: name, attempt, hold = false }) {
+    const open = this.#attempt(name, attempt);
+    if (open === undefined) return;
+    this.#call(name).consumer.holds = hold;
+    open.resolve(0);
   }
 
   /** From timer to timer: the lines of each are sorted by themselves. */

@@ -3,10 +3,13 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
-const VECTOR_KEYS = ['title', 'config', 'seed', 'steps', 'transcript', 'cooperative', 'abandons'];
+const VECTOR_KEYS = ['title', 'config', 'seed', 'steps', 'transcript', 'cooperative', 'abandons', 'stream'];
 const STEP_KEYS = {
   start: ['key'],
   end: ['attempt', 'value', 'error', 'status', 'retry_after', 'programming'],
+  item: ['attempt', 'hold'],
+  ask: [],
+  stop: [],
   cancel: [],
   advance: [],
   admin: ['key', 'reason', 'expires_in', 'mode'],

@@ -53,6 +53,33 @@ const certain: Promise<string> = maybe({ id: 1, tenant: 'a' }, 2); // error
 const chain = seawall.fallback(() => 7, false)(charge);
 same<Awaited<ReturnType<typeof chain>>, string | number | boolean>(true);
 
+// A fallback in options, with or without a value of its own.
+const kept = seawall.policy(seawall.fallback({ staleIfError: true, maxAge: '1m', staleKey: (order: Order) => order.id }))(charge);
+same<typeof kept, typeof charge>(true);
+const either = seawall.fallback({ value: () => 7, staleIfError: true, maxEntries: 10, maxBytes: 1_000 })(charge);
+same<Awaited<ReturnType<typeof either>>, string | number>(true);
+
+// A stream keeps the parameters and the type of its items; a fallback answers with items.
+async function* tokens(prompt: string, most?: number): AsyncGenerator<string, void, undefined> {
+  yield prompt.slice(0, most);
+}
+const streamed = payments.stream(tokens);
+same<Parameters<typeof streamed>, [prompt: string, most?: number]>(true);
+for await (const token of streamed('a', 1)) same<typeof token, string>(true);
+for await (const item of seawall.fallback([1, 2]).stream(async () => tokens('a'))()) same<typeof item, string | number>(true);
+void streamed(1); // error
+payments.stream(charge); // error
+
+// Hedges, chaos and modes.
+const hedged = seawall.policy({ mode: () => (Math.random() > 0.5 ? 'shadow' : 'enforce') }, seawall.hedge({ delay: 'p95', maxHedges: 2 }), seawall.hedge())(charge);
+same<typeof hedged, typeof charge>(true);
+seawall.hedge({ delay: 250 });
+seawall.hedge({ maxHedge: 1 }); // error
+seawall.timeout({ idle: '5s' });
+seawall.chaos({ outcome: [[null, 3], [() => 7, 1]], behavior: async () => 7, rate: 1, expiresIn: '1h' });
+seawall.chaos({ behavior: 'slow', rate: 1, expiresIn: '1h' }); // error
+seawall.policy({ mode: 'off' }, seawall.retry()); // error
+
 // `run` hands over the context.
 const ran: Promise<number> = payments.run(({ attempt, signal }) => (signal.aborted ? 0 : attempt), { key: 'a', idempotencyKey: 'k' });
 void payments.run(({ attemptt }) => attemptt); // error

@@ -78,6 +78,12 @@ pub const EVENTS: &[EventRow] = &[
         &["attempt", "delay_ms"],
         "Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).",
     ),
+    row(
+        "fallback.stale_skipped",
+        "warning",
+        &["reason"],
+        "A call cannot be told apart by value, so its result is not kept; said once per policy.",
+    ),
 ];
 
 /// The row of `name`.
