@@ -67,6 +67,18 @@ impl Call {
         self.step(py, seawall_runtime::Call::granted)
     }
 
+    fn asked<'py>(&self, py: Python<'py>, attempt: u32) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, |call, now| call.asked(now, attempt))
+    }
+
+    fn item<'py>(&self, py: Python<'py>, attempt: u32) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, |call, now| call.item(now, attempt))
+    }
+
+    fn stopped<'py>(&self, py: Python<'py>, attempt: u32) -> PyResult<Bound<'py, PyList>> {
+        self.step(py, |call, now| call.stopped(now, attempt))
+    }
+
     fn cancelled<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.step(py, seawall_runtime::Call::cancelled)
     }

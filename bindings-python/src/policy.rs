@@ -48,6 +48,14 @@ impl Policy {
         self.inner.mode(clock::now()).name()
     }
 
+    fn stale_put(&self, key: &str, bytes: u64) -> (i64, Vec<i64>) {
+        self.inner.stale_put(key, bytes, clock::now())
+    }
+
+    fn stale_find(&self, key: &str) -> i64 {
+        self.inner.stale_find(key, clock::now())
+    }
+
     #[pyo3(signature = (key))]
     fn breaker_state(&self, key: Option<&str>) -> PyResult<&'static str> {
         self.inner.breaker_state(key, clock::now()).map_err(|why| error::config(&why))

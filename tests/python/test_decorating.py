@@ -169,14 +169,6 @@ def test_what_is_not_callable_gets_a_word_about_parentheses() -> None:
         seawall.policy("p", seawall.retry)  # type: ignore[arg-type]
 
 
-def test_a_generator_function_is_refused() -> None:
-    with pytest.raises(seawall.ConfigError, match="generator"):
-
-        @seawall.retry()
-        def items() -> Any:
-            yield 1
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [

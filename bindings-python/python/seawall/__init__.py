@@ -27,7 +27,7 @@ from seawall._letter import DeadLetter, RedriveReport
 from seawall._lint import Finding, WorstCase, lint
 from seawall._policy import Policy, policy, policy_of
 from seawall._snapshot import metrics, snapshot
-from seawall._strategies import bulkhead, chaos, circuit_breaker, dead_letter, fallback, rate_limit, retry, timeout
+from seawall._strategies import bulkhead, chaos, circuit_breaker, dead_letter, fallback, hedge, rate_limit, retry, timeout
 from seawall._table import ErrorCode
 
 __all__ = [
@@ -61,6 +61,7 @@ __all__ = [
     "failure",
     "fallback",
     "headers",
+    "hedge",
     "lint",
     "load",
     "metrics",

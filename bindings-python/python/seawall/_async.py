@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _clock, _context, _events, _letters, _offload, _plan
+from seawall import _asyncness, _call, _classify, _clock, _context, _events, _letters, _offload, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._cutting import Cutter
 from seawall._errors import ConfigError
@@ -21,7 +21,12 @@ async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[
     if _plan.is_disabled():
         value = fn(*args, **kwargs)
         return await value if _asyncness.is_awaitable(value) else value
-    return await _Driver(Session(written, view, fn, args, kwargs, is_sync=False)).run()
+    session = Session(written, view, fn, args, kwargs, is_sync=False)
+    if "hedge" in session.plan.parts:
+        from seawall._tasks import Driver as TaskDriver
+
+        return await TaskDriver(session).run()
+    return await Driver(session).run()
 
 
 async def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
@@ -51,7 +56,18 @@ def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
         return
 
 
-class _Driver:
+async def injected(behavior: Awaitable[object]) -> None:
+    """Awaits the behaviour of chaos. What it raises counts as injected."""
+    try:
+        await behavior
+    except Exception as error:
+        _classify.mark_injected(error)
+        raise
+
+
+class Driver:
+    """Drives one ordinary call."""
+
     def __init__(self, session: Session) -> None:
         self.session = session
         self.native = session.native
@@ -67,6 +83,8 @@ class _Driver:
         self.cutter = Cutter(task)
         # An attempt that was started and whose function was not reached yet.
         self.unreached = 0
+        # Attempts that the behaviour of chaos strikes.
+        self.behaving: set[int] = set()
         self.parked: asyncio.Future[None] | None = None
         self.timers: dict[tuple[int, int], asyncio.TimerHandle | int] = {}
 
@@ -105,7 +123,7 @@ class _Driver:
             if code == _call.START:
                 action = self.attempting(op)
             elif code == _call.CANCEL:
-                self.disarm(_call.ATTEMPT_LIMIT, op[1])
+                self.cancel(op[1])
             elif code == _call.SLEEP:
                 action = self.sleeping(op[1], op[2])
             elif code == _call.TIMER:
@@ -123,6 +141,8 @@ class _Driver:
                 action = self.falling_back(op[1])
             elif code == _call.FINISH:
                 finish = op
+            elif code == _call.BEHAVIOR:
+                self.behaving.add(op[1])
             else:
                 _events.emit(op[1])
         return action, finish
@@ -161,16 +181,26 @@ class _Driver:
 
     # Attempts.
 
-    def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]]:
+    def cancel(self, attempt: int) -> None:
+        """The attempt runs in the task itself, whose wait is cut by whoever brought the news."""
+        self.still(attempt)
+
+    def still(self, attempt: int) -> None:
+        """The time of the attempt's callee stands still."""
+        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        self.disarm(_call.IDLE, attempt)
+
+    def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]] | None:
+        """Begins an attempt: gives what to wait for, if that is not a task of its own."""
         _, attempt, deadline_ms, latency_ms, fault = op
         session = self.session
-        session.attempt = self.unreached = attempt
+        self.unreached = attempt
         here = session.attempt_context(attempt, deadline_ms)
 
         async def act() -> list[Op]:
             self.unreached = 0
             is_value, outcome = await self.call(here, latency_ms, fault)
-            self.disarm(_call.ATTEMPT_LIMIT, attempt)
+            self.still(attempt)
             before, self.pending = self.pending, []
             return [*before, *session.ended(attempt, is_value, outcome)]
 
@@ -180,12 +210,14 @@ class _Driver:
         """The attempt itself, with whatever chaos adds. Gives its end, be it after a cut."""
         session = self.session
         try:
-            if latency_ms:
-                await self.cutter.wait(sleep(session.virtual, latency_ms))
-            if fault >= 0:
-                raise session.fault(fault)
             with _context.attempt_context(here):
-                value = session.fn(*session.args, **session.kwargs)
+                if here.attempt in self.behaving:
+                    value = session.behave()
+                    if _asyncness.is_awaitable(value):
+                        await self.cutter.wait(injected(value))
+                if latency_ms:
+                    await self.cutter.wait(sleep(session.virtual, latency_ms))
+                value = session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault)
                 if _asyncness.is_awaitable(value):
                     value = await self.cutter.wait(value)
             outcome: tuple[bool, Any] = (True, value)
@@ -218,6 +250,8 @@ class _Driver:
         return []
 
     def arm(self, reason: int, attempt: int, ms: int) -> None:
+        self.disarm(reason, attempt)
+
         def fire() -> None:
             self.timer_fired(reason, attempt)
 
@@ -272,6 +306,8 @@ class _Driver:
     def falling_back(self, step: int) -> Callable[[], Awaitable[list[Op]]]:
         async def act() -> list[Op]:
             session = self.session
+            if step == _call.STALE:
+                return self.native.fallback_ended(session.take_stale())
             is_function, what = session.plan.code["fallback"]["steps"][step]
             try:
                 value = what
@@ -280,7 +316,7 @@ class _Driver:
                         value = what(*session.args, **session.kwargs)
                         if _asyncness.is_awaitable(value):
                             value = await value
-                session.fallbacks[step] = value
+                session.fallbacks[step] = await self.answer(value)
             except Exception as error:
                 session.fallback_error = error
                 return self.native.fallback_ended(0)
@@ -290,6 +326,10 @@ class _Driver:
             return self.native.fallback_ended(1)
 
         return act
+
+    async def answer(self, value: Any) -> Any:
+        """What a fallback's value becomes."""
+        return value
 
     def close(self) -> None:
         """Nothing may fire after the end."""

@@ -13,15 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _mode, _native
+from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _mode, _native, _stale
 from seawall._classify import Facts
 from seawall._context import Current
 from seawall._plan import Plan, Written
 from seawall._table import ERROR_CODES, EventName
 
-START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT = range(11)
-BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE = range(5)
-COOPERATIVE, SPARED = 1, 2
+START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT, BEHAVIOR = range(12)
+BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE, IDLE, HEDGE = range(7)
+COOPERATIVE, SPARED, SHADOW, DISABLED, STREAM, GUARD = 1, 2, 4, 8, 16, 32
+# START's fault where the function is called; FALLBACK's step for the stale result.
+CALLEE = STALE = -1
+# How a fallback step ended.
+STEP_FAILED, STEP_RETURNED, STEP_CANCELLED, NOTHING_STALE = range(4)
 # What a finish says.
 VALUE, ERROR, FALLBACK_VALUE, CANCELLED = range(4)
 
@@ -32,6 +36,7 @@ _MESSAGES = {
     "bulkhead.full": "every slot of the bulkhead is in use",
     "rate.limited": "the rate limit is reached",
     "timeout.attempt": "the attempt took too long",
+    "timeout.idle": "the next item of the stream took too long",
     "timeout.total": "the call took too long",
     "timeout.deadline": "the caller's deadline has passed",
     "result.rejected": "on_result rejected the result",
@@ -90,15 +95,30 @@ class Tickets:
 tickets = Tickets()
 
 
+def _block() -> None:
+    """Stands for the block of a guard, which is no function."""
+
+
 class Session:
     """A call of one function under one policy."""
 
     def __init__(
-        self, written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], is_sync: bool
+        self,
+        written: Written,
+        view: View,
+        fn: Callable[..., Any] | None,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        is_sync: bool,
+        kind: int = 0,
     ) -> None:
+        """`kind` is STREAM or GUARD, or 0 for an ordinary call; a guard has no function."""
         self.plan: Plan = written.plan(fn)
-        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.fn: Callable[..., Any] = fn or _block
+        self.args, self.kwargs, self.kind = args, kwargs, kind
         self.is_cooperative = is_sync and not self.plan.is_threaded
+        if self.is_cooperative and "hedge" in self.plan.parts:
+            raise _errors.ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self.plan.label}.hedge")
         self.outer: Current = _context.current()
         self.correlation_id = self.outer.correlation_id or _native.mint_id()
         self.key = self._key(written, view)
@@ -114,8 +134,12 @@ class Session:
         self.inner_letters: list[_context.Written] = []
         self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
         self.attempt = 0
+        # Attempts that were started and have not been reported as ended.
+        self.running: set[int] = set()
+        self.stale_key = _stale.key_of(self) if self.plan.keeps_stale and not kind else None
         self.ticket: int | None = None
         flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0) | _mode.flags(written)
+        flags |= kind
         try:
             self.native = _native.Call(
                 self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives()
@@ -150,6 +174,9 @@ class Session:
         only = self.plan.code.get("chaos", {}).get("only")
         if only is None or not _native.armed():
             return False
+        if self.kind == GUARD:
+            # A block has no arguments that could match.
+            return True
         try:
             return not only(*self.args, **self.kwargs)
         except Exception:
@@ -160,6 +187,8 @@ class Session:
 
     def attempt_context(self, attempt: int, deadline_ms: int) -> Current:
         """What `current()` is inside an attempt."""
+        self.attempt = attempt
+        self.running.add(attempt)
         due = None if deadline_ms < 0 else _native.clock_now() + deadline_ms * _clock.MS
         return Current(
             attempt=attempt,
@@ -192,8 +221,24 @@ class Session:
         _classify.mark_injected(error)
         return error
 
+    def injected(self, number: int) -> Any:
+        """What chaos puts in place of the call, as START names it: raises the fault, or gives the outcome."""
+        if number >= 0:
+            raise self.fault(number)
+        is_function, what = self.plan.code["chaos"]["outcome"][-2 - number]
+        return what() if is_function else what
+
+    def behave(self) -> Any:
+        """Runs the behaviour of chaos. What it raises counts as injected."""
+        try:
+            return self.plan.code["chaos"]["behavior"]()
+        except Exception as error:
+            _classify.mark_injected(error)
+            raise
+
     def ended(self, attempt: int, is_value: bool, outcome: Any) -> list[Op]:
         """Reports the end of an attempt."""
+        self.running.discard(attempt)
         self.outcomes[attempt] = (is_value, outcome)
         facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
         return self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
@@ -268,6 +313,8 @@ class Session:
         """Returns or raises what the call ends with."""
         self.ended_for_good()
         if what == VALUE:
+            if self.stale_key is not None and not self.plan.result_bits(self.outcomes[number][1]):
+                _stale.keep(self.plan, self.stale_key, self.outcomes[number][1])
             return self.outcomes[number][1]
         if what == FALLBACK_VALUE:
             return self.fallbacks[number]
@@ -305,8 +352,16 @@ class Session:
             tickets.leave(self.ticket)
             self.ticket = None
 
+    def take_stale(self) -> int:
+        """Looks for a stale result, as step -1 asks. Gives how that step ended."""
+        if self.stale_key is not None and (found := _stale.find(self.plan, self.stale_key)) is not None:
+            self.fallbacks[-1] = found[0]
+            return STEP_RETURNED
+        return NOTHING_STALE
+
     def late_end(self, attempt: int, is_value: bool, outcome: Any) -> None:
         """Reports the end of work that was walked away from, after the call itself is over."""
+        self.running.discard(attempt)
         facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
         ops = self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
         self.pass_on(ops)
@@ -314,8 +369,8 @@ class Session:
     def give_up(self) -> None:
         """The driver itself failed: frees what the call holds."""
         self.pass_on(self.native.cancelled())
-        if self.attempt:
-            self.late_end(self.attempt, False, KeyboardInterrupt())
+        for attempt in sorted(self.running):
+            self.late_end(attempt, False, KeyboardInterrupt())
 
     def pass_on(self, ops: list[Op]) -> None:
         """Performs what concerns others, once the call itself is over."""

@@ -33,6 +33,14 @@ class Cutter:
         elif sys.version_info >= (3, 11):
             self._task.cancel()
 
+    def enter(self) -> None:
+        """From here on the task runs a block that may be cut, from 3.11 on."""
+        self._is_waiting = True
+
+    def leave(self) -> None:
+        """The block was left."""
+        self._is_waiting = False
+
     async def wait(self, what: Awaitable[T]) -> T:
         """Waits for it. `was_cut` tells afterwards what a cancellation that comes out of here means."""
         self._is_waiting = True

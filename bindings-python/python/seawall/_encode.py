@@ -72,11 +72,11 @@ def _name(key: object) -> str:
 
 def arguments(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
     """The payload of a captured call, without the receiver of a method. Raises `CannotEncode`."""
-    rest = args[1:] if args and _has_receiver(fn) else args
+    rest = args[1:] if args and has_receiver(fn) else args
     return {"args": [encode(value) for value in rest], "kwargs": {name: encode(value) for name, value in kwargs.items()}}
 
 
-def _has_receiver(fn: Callable[..., Any]) -> bool:
+def has_receiver(fn: Callable[..., Any]) -> bool:
     """Whether the first argument is `self` or `cls`: a function written in a class, and not bound."""
     if inspect.ismethod(fn):
         return False

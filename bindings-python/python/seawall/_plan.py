@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from seawall import _classify, _native
+from seawall import _classify, _native, _stale
 from seawall._errors import ConfigError, from_native
 
 # Each strategy that classifies errors, with the bits of its `on` and `ignore`, and whether it does so per attempt.
@@ -46,6 +46,8 @@ class Plan:
     late_tests: tuple[tuple[int, _classify.Test], ...]
     result_tests: tuple[tuple[int, Callable[[Any], bool]], ...]
     is_threaded: bool
+    keeps_stale: bool
+    stale: _stale.Values
     loads: int
     resets: int
 
@@ -77,6 +79,7 @@ def note_reset() -> None:
     """All state was forgotten: every policy is to be resolved again."""
     global _resets
     _resets += 1
+    _stale.forget()
 
 
 # Whether `testing.disabled()` is in force.
@@ -134,7 +137,7 @@ class Written:
         for strategy, part in self.parts.items():
             options = dict(part.data)
             # What only code can give crosses as `true`; steps and faults as their number, put among the data already.
-            options.update({name: True for name in self._code[strategy] if name not in ("steps", "fault", "value")})
+            options.update({name: True for name in self._code[strategy] if name not in ("steps", "fault", "outcome", "value")})
             parts[strategy] = options
         spec: dict[str, Any] = {
             "name": self.name,
@@ -178,6 +181,8 @@ class Written:
             tests=tuple((bit, test) for bit, test, early in self._tests if early),
             late_tests=tuple((bit, test) for bit, test, early in self._tests if not early),
             result_tests=self._results,
+            keeps_stale=bool(info.get("stale")),
+            stale=_stale.values_of(self.name),
             is_threaded=bool((effective.get("timeout") or {}).get("thread")),
             loads=loads,
             resets=resets,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from seawall import _argument, _asyncness
@@ -14,6 +14,7 @@ from seawall._call import View
 from seawall._classify import Matcher
 from seawall._durations import Duration
 from seawall._errors import ConfigError
+from seawall._guard import Guard
 from seawall._lint import WorstCase, note, worst_case
 from seawall._mode import Mode, set_mode
 from seawall._plan import Part, Written
@@ -23,6 +24,9 @@ P = ParamSpec("P")
 R = TypeVar("R")
 F_co = TypeVar("F_co", covariant=True)
 F = TypeVar("F")
+S = TypeVar("S")
+Y = TypeVar("Y")
+Z = TypeVar("Z")
 
 
 class Policy(Generic[F_co]):
@@ -59,23 +63,49 @@ class Policy(Generic[F_co]):
     @overload
     def __call__(self, fn: Callable[P, Coroutine[Any, Any, R]], /) -> Callable[P, Coroutine[Any, Any, R | F_co]]: ...
     @overload
+    def __call__(  # type: ignore[overload-overlap]
+        self: Policy[NoReturn], fn: Callable[P, R], /
+    ) -> Callable[P, R]: ...
+    @overload
+    def __call__(
+        self: Policy[Iterable[Z] | AsyncIterable[Z]], fn: Callable[P, AsyncGenerator[Y, S]], /
+    ) -> Callable[P, AsyncGenerator[Y | Z, S]]: ...
+    @overload
+    def __call__(
+        self: Policy[Iterable[Z] | AsyncIterable[Z]], fn: Callable[P, AsyncIterator[Y]], /
+    ) -> Callable[P, AsyncIterator[Y | Z]]: ...
+    @overload
+    def __call__(self: Policy[Iterable[Z]], fn: Callable[P, Generator[Y, S, R]], /) -> Callable[P, Generator[Y | Z, S, R]]: ...
+    @overload
     def __call__(self, fn: Callable[P, R], /) -> Callable[P, R | F_co]: ...
     def __call__(self, fn: Any, /) -> Any:
         """Guards a function. Its signature, docstring and kind stay; the result has `policy`."""
         if isinstance(fn, (classmethod, staticmethod)):
             return type(fn)(self(fn.__func__))
         self._check(fn)
-        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
-            raise ConfigError("a generator function cannot be guarded; guard the function that makes one item", path=self._path)
         for strategy, part in self._written.parts.items():
-            for option in ("capture", "idempotency_key"):
+            for option in ("capture", "idempotency_key", "stale_key"):
                 _argument.check(part.code.get(option), fn, f"{strategy}.{option}")
         _argument.check(self._written.key, fn, "key")
         inner = policy_of(fn)
         note(self._written, fn, None if inner is None else inner._written)
-        guarded: Any = self._guard_async(fn) if _asyncness.is_async(fn) else self._guard_sync(fn)
+        guarded: Any = self._guarded(fn)
         guarded.policy = self
         return guarded
+
+    def _guarded(self, fn: Callable[..., Any]) -> Callable[..., Any]:
+        from seawall import _astream, _stream
+
+        if inspect.isasyncgenfunction(fn):
+            return _astream.guard(self._written, self._view, fn)
+        if _asyncness.is_async(fn):
+            return self._guard_async(fn)
+        timeout = self._written.parts.get("timeout")
+        if "hedge" in self._written.parts and not (timeout and timeout.data.get("thread")):
+            raise ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self._path}.hedge")
+        if inspect.isgeneratorfunction(fn):
+            return _stream.guard(self._written, self._view, fn)
+        return self._guard_sync(fn)
 
     def _guard_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         from seawall._sync import run
@@ -120,6 +150,14 @@ class Policy(Generic[F_co]):
 
         self._check(fn)
         return await run(self._written, self._view, fn, args, kwargs)
+
+    def guard(self) -> Guard:
+        """Guards a block: `with policy.guard(): …`, and `async with` in async code. One admission, the limits, one vote.
+
+        Raises ConfigError where it is entered if the policy has a retry, a hedge, a fallback, `thread`, or a dead letter without
+        `capture`, or if it has a key and none is named by `using(key=…)`.
+        """
+        return Guard(self._written, self._view)
 
     def using(self, *, key: str | None = None, idempotency_key: str | None = None) -> Policy[F_co]:
         """A view of this policy with the key or the idempotency key set, on the same state."""

@@ -34,7 +34,7 @@ _UNSET: Final = _Unset()
 
 _DURATIONS = frozenset(
     "base_delay max_delay retry_after_max sampling_duration break_duration max_break_duration reset_after half_open_lease "
-    "max_wait attempt total write_timeout expires_in".split()
+    "max_wait attempt total idle write_timeout expires_in ramp slow_call_duration delay max_age".split()
 )
 _PICKERS = frozenset(("capture", "idempotency_key", "key"))
 _CODE = frozenset(("on", "ignore", "on_result", "retry_after", "capture", "idempotency_key", "redact", "only", "steps"))
@@ -140,6 +140,8 @@ def circuit_breaker(
     sampling_duration: Duration | None = None,
     window_size: int | None = None,
     consecutive_failures: int | None = None,
+    slow_call_duration: Duration | None = None,
+    slow_call_ratio: float | None = None,
     break_duration: Duration | None = None,
     max_break_duration: Duration | None = None,
     break_jitter: float | None = None,
@@ -147,6 +149,8 @@ def circuit_breaker(
     half_open_max_calls: int | None = None,
     half_open_successes: int | None = None,
     half_open_lease: Duration | None = None,
+    throttle: bool | None = None,
+    ramp: Duration | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
     on_result: Callable[[Any], object] | None = None,
@@ -167,6 +171,9 @@ def circuit_breaker(
     reset_after: how long it must stay closed before breaks start short again; max_break_duration.
     half_open_max_calls, half_open_successes, half_open_lease: trial calls after a break, how many must succeed, and how
         long one may take; 3, 2, the attempt's limit or "10s".
+    slow_call_duration, slow_call_ratio: opens when this share of the calls in the window took longer; off, 0.5.
+    throttle: reject a share of the calls that grows with the failures, instead of opening; False.
+    ramp: after a break, how long the share of calls let through takes to grow from a tenth to all; at once.
     on, ignore, on_result: what counts as a failure, as for `retry`.
 
     While it is open calls raise CircuitOpenError at once. Raises ConfigError for what cannot work.
@@ -183,6 +190,9 @@ def bulkhead(
     max_concurrent: int | None = None,
     max_queue: int | None = None,
     max_wait: Duration | None = None,
+    adaptive: bool | None = None,
+    min_limit: int | None = None,
+    max_limit: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -195,6 +205,7 @@ def bulkhead(
     max_concurrent: attempts in flight; 64.
     max_queue: calls that may wait for a slot, first come, first served; 0.
     max_wait: the longest wait in the queue; by default the call's total limit.
+    adaptive: find the limit from how long calls take, between min_limit and max_limit; False.
 
     Beyond that calls raise BulkheadFullError. Raises ConfigError for what cannot work.
     """
@@ -226,6 +237,7 @@ def timeout(
     *,
     attempt: Duration | None = None,
     total: Duration | None = None,
+    idle: Duration | None = None,
     thread: bool | None = None,
     name: str | None = None,
     key: Picker | None = None,
@@ -233,13 +245,33 @@ def timeout(
 ) -> Policy[NoReturn]:
     """Limits each attempt, the whole call with its retries and waits, or both. Raises TimeoutExceededError.
 
-    attempt, total: the limits.
+    attempt, total: the limits. Of a generator: to its first item, and the whole without the consumer's own time.
+    idle: the limit of a generator between items, the consumer's own time aside.
     thread: run each attempt of a sync function in a thread that can be walked away from; False. Without it sync work is
         never cut: a late value is returned all the same, and counts as a failure for the circuit breaker.
 
     Raises ConfigError for what cannot work.
     """
-    return _part("timeout", name, key, scope, attempt=attempt, total=total, thread=thread)
+    return _part("timeout", name, key, scope, attempt=attempt, total=total, idle=idle, thread=thread)
+
+
+def hedge(
+    *,
+    delay: Duration | None = None,
+    max_hedges: int | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]:
+    """Starts a call again while it is still running, and takes whichever succeeds first. The others are cancelled.
+
+    delay: how long the first attempt may take before the next is started; by default as long as 95 of 100 calls took of late.
+    max_hedges: extra attempts; 1.
+
+    Writing it declares that the call may be made twice. Of sync functions it needs `timeout(thread=True)`. Raises ConfigError for what
+    cannot work.
+    """
+    return _part("hedge", name, key, scope, delay=delay, max_hedges=max_hedges)
 
 
 @overload
@@ -249,6 +281,11 @@ def fallback(
     *,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -260,6 +297,11 @@ def fallback(
     *,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -272,15 +314,39 @@ def fallback(
     *,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
 ) -> Policy[F | G]: ...
 @overload
 def fallback(
+    *,
+    stale_if_error: Literal[True],
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
+    on: Matcher | None = None,
+    ignore: Matcher | None = None,
+    name: str | None = None,
+    key: Picker | None = None,
+    scope: Literal["process"] | None = None,
+) -> Policy[NoReturn]: ...
+@overload
+def fallback(
     *values: F,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -291,6 +357,11 @@ def fallback(
     value: F,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -300,6 +371,11 @@ def fallback(
     value: Any = _UNSET,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
+    stale_if_error: bool | None = None,
+    max_age: Duration | None = None,
+    stale_key: Picker | None = None,
+    max_entries: int | None = None,
+    max_bytes: int | None = None,
     name: str | None = None,
     key: Picker | None = None,
     scope: str | None = None,
@@ -310,6 +386,9 @@ def fallback(
 
     value: the value, by name; for one that is itself a function.
     on, ignore: which final errors are answered; by default all but cancellation and programming errors.
+    stale_if_error: answer first with the last good result of the same call, if it is at most `max_age` old; False and "5m".
+    stale_key: what makes calls the same, a function of the arguments or a path; by default all arguments by value.
+    max_entries, max_bytes: how many results are kept, and about how much memory they take; 1000 and 10000000.
 
     If every step fails the original error is raised. Raises ConfigError for what cannot work.
     """
@@ -318,9 +397,17 @@ def fallback(
         if steps:
             raise ConfigError("give either positional steps or value=, not both", path="fallback.value")
         steps = [(False, value)]
-    if not steps:
+    if not steps and not stale_if_error:
         raise ConfigError("give a value or a function to fall back on", path="fallback")
     part = Part("fallback", {"steps": len(steps)}, {"steps": tuple(steps)}, name, key)
+    for option, given in (
+        ("stale_if_error", stale_if_error), ("max_age", max_age), ("max_entries", max_entries), ("max_bytes", max_bytes)
+    ):
+        if given is not None:
+            part.data[option] = to_spec(given, f"fallback.{option}") if option == "max_age" else given
+    if stale_key is not None:
+        _argument.check_form(stale_key, "fallback.stale_key")
+        part.code["stale_key"] = stale_key
     for option, matcher in (("on", on), ("ignore", ignore)):
         if matcher is not None:
             part.code[option] = matcher
@@ -337,7 +424,7 @@ def dead_letter(
     /,
     *,
     store: str | None = None,
-    capture: Picker | None = None,
+    capture: Picker | Callable[[], object] | None = None,
     idempotency_key: Picker | None = None,
     redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     write_timeout: Duration | None = None,
@@ -354,7 +441,8 @@ def dead_letter(
 
     queue: the queue's name; by default the policy's.
     store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
-    capture: gives the payload from the call's arguments, a function of them or a path; by default the arguments.
+    capture: gives the payload from the call's arguments, a function of them or a path; by default the arguments. For a guarded
+        block a function without arguments.
     idempotency_key: gives the key under which receivers recognise the call, likewise.
     redact: takes the record and returns it without what must not be kept.
     write_timeout: how long the caller waits for the record to be written; "250ms".
@@ -376,6 +464,8 @@ def chaos(
     rate: float | str,
     fault: Fault | Sequence[tuple[Fault, float]] | None = None,
     latency: Duration | None = None,
+    outcome: object = _UNSET,
+    behavior: Callable[[], object] | None = None,
     seed: int | None = None,
     only: OfArguments | None = None,
     until: datetime | str | None = None,
@@ -390,6 +480,8 @@ def chaos(
     rate: the share of attempts struck, 0 to 1 or "30%".
     fault: the error to raise: a class, a function that makes one, a name for an InjectedFaultError, or a list of these with weights.
     latency: the delay to add, a duration or a range such as "200ms..800ms".
+    outcome: what to return in place of the call: a value, a function that gives one, or a list of these with weights.
+    behavior: a function, sync or async, that runs in each attempt struck, before the rest.
     seed: decides which attempts are struck; by default the policy object's own.
     only: a predicate on the call's arguments: only such calls may be struck.
     until, expires_in: when it ends; one of them must be given.
@@ -401,6 +493,14 @@ def chaos(
         listed = list(fault) if isinstance(fault, Sequence) and not isinstance(fault, str) else None
         part.code["fault"] = tuple(_maker(one[0]) for one in listed) if listed is not None else (_maker(fault),)
         part.data["fault"] = {"faults": [one[1] for one in listed] if listed is not None else 1}
+    if not isinstance(outcome, _Unset):
+        outcomes = _weighted(outcome)
+        part.code["outcome"] = tuple((callable(what), what) for what, _ in outcomes)
+        part.data["outcome"] = {"faults": 1 if len(outcomes) == 1 else [weight for _, weight in outcomes]}
+    if behavior is not None:
+        if not callable(behavior):
+            raise ConfigError(f"expected a function, not {behavior!r}", path="chaos.behavior")
+        part.code["behavior"] = behavior
     if only is not None:
         _check_code("only", only, "chaos.only")
         part.code["only"] = only
@@ -412,6 +512,13 @@ def chaos(
         if value is not None:
             part.data[option] = to_spec(value, f"chaos.{option}")
     return Policy._of_parts(name, [part], key=key)
+
+
+def _weighted(outcome: object) -> list[tuple[object, float]]:
+    """The outcomes with their weights. A list of anything else than pairs is a value."""
+    if isinstance(outcome, list) and outcome and all(isinstance(one, tuple) and len(one) == 2 for one in outcome):
+        return outcome
+    return [(outcome, 1)]
 
 
 def _maker(fault: object) -> Callable[[], BaseException]:

@@ -30,7 +30,7 @@ def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, .
     """Calls a function under a policy."""
     if _plan.is_disabled():
         return fn(*args, **kwargs)
-    return _Driver(Session(written, view, fn, args, kwargs, is_sync=True)).run()
+    return Driver(Session(written, view, fn, args, kwargs, is_sync=True)).run()
 
 
 def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
@@ -44,7 +44,9 @@ def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
             pass
 
 
-class _Driver:
+class Driver:
+    """Drives one ordinary call."""
+
     def __init__(self, session: Session) -> None:
         self.session = session
         self.native = session.native
@@ -52,7 +54,10 @@ class _Driver:
         self.inbox: Inbox[Callable[[], list[Op]]] = Inbox()
         self.timers: dict[tuple[int, int], float] = {}
         self.virtual_timers: dict[tuple[int, int], int] = {}
-        self.running: dict[int, bool] = {}
+        # Attempts in threads, and whether they were walked away from.
+        self.threads: dict[int, bool] = {}
+        # Attempts that the behaviour of chaos strikes.
+        self.behaving: set[int] = set()
         self.lock = threading.Lock()
         self.is_over = False
 
@@ -80,11 +85,11 @@ class _Driver:
         """Performs what needs no waiting. Gives the one thing to be done next, and the finish."""
         action: Callable[[], list[Op]] | None = None
         finish: Op | None = None
-        started: Op | None = None
+        started: list[Op] = []
         for op in ops:
             code = op[0]
             if code == _call.START:
-                started = op
+                started.append(op)
             elif code == _call.CANCEL:
                 self.abandon(op[1])
             elif code == _call.SLEEP:
@@ -104,11 +109,13 @@ class _Driver:
                 action = self.falling_back(op[1])
             elif code == _call.FINISH:
                 finish = op
+            elif code == _call.BEHAVIOR:
+                self.behaving.add(op[1])
             else:
                 _events.emit(op[1])
-        if started is not None:
+        for op in started:
             # Last, when its timer is armed: the clock may move as soon as the function runs.
-            action = self.start(started)
+            action = self.start(op)
         return action, finish
 
     def interruptible(self, action: Callable[[], list[Op]]) -> list[Op]:
@@ -127,30 +134,41 @@ class _Driver:
     def start(self, op: Op) -> Callable[[], list[Op]] | None:
         _, attempt, deadline_ms, latency_ms, fault = op
         session = self.session
-        session.attempt = attempt
         here = session.attempt_context(attempt, deadline_ms)
         if session.is_cooperative:
             return lambda: session.ended(attempt, *self.call(here, latency_ms, fault))
-        self.spawn(attempt, here, latency_ms, fault)
+        self.spawn(attempt, lambda: self.call(here, latency_ms, fault))
         return None
 
     def call(self, here: _context.Current, latency_ms: int, fault: int) -> tuple[bool, Any]:
         """The attempt itself, with whatever chaos adds."""
         session = self.session
         try:
-            if latency_ms:
-                sleep(session.virtual, latency_ms)
-            if fault >= 0:
-                raise session.fault(fault)
             with _context.attempt_context(here):
-                if session.is_cooperative and not (session.virtual and session.virtual.is_strict):
-                    session.rest()
-                value = session.fn(*session.args, **session.kwargs)
+                value = self.reach(here.attempt, latency_ms, fault)
             return True, session.refuse_awaitable(value)
         except BaseException as error:
             return False, error
 
-    def spawn(self, attempt: int, here: _context.Current, latency_ms: int, fault: int) -> None:
+    def reach(self, attempt: int, latency_ms: int, fault: int) -> Any:
+        """Does what chaos adds, and calls the function, or gives what chaos puts in its place."""
+        session = self.session
+        if attempt in self.behaving:
+            session.refuse_awaitable(session.behave())
+        if latency_ms:
+            sleep(session.virtual, latency_ms)
+        if fault != _call.CALLEE:
+            return session.injected(fault)
+        self.foreign()
+        return session.fn(*session.args, **session.kwargs)
+
+    def foreign(self) -> None:
+        """Foreign code runs in the driver's place, and whoever advances the clock need not wait for it."""
+        session = self.session
+        if session.is_cooperative and not (session.virtual and session.virtual.is_strict):
+            session.rest()
+
+    def spawn(self, attempt: int, call: Callable[[], tuple[bool, Any]]) -> None:
         """Runs the attempt in a daemon thread, in a copy of the caller's context."""
         context = contextvars.copy_context()
         virtual = self.session.virtual
@@ -158,7 +176,7 @@ class _Driver:
 
         def work() -> None:
             try:
-                self.arrived(attempt, *context.run(self.call, here, latency_ms, fault))
+                self.arrived(attempt, *context.run(call))
             finally:
                 if counted is not None:
                     counted.rests()
@@ -175,13 +193,13 @@ class _Driver:
             return
         if counted is not None:
             counted.woken()
-        self.running[attempt] = False
+        self.threads[attempt] = False
         threading.Thread(target=work, name=f"seawall-{self.session.plan.label}", daemon=True).start()
 
     def arrived(self, attempt: int, is_value: bool, outcome: Any) -> None:
         """On the attempt's own thread: hands its end over, or reports it if the call is over."""
         with self.lock:
-            was_abandoned = self.running.pop(attempt, False)
+            was_abandoned = self.threads.pop(attempt, False)
             is_late = self.is_over
             if not is_late:
                 self.session.busy()
@@ -192,15 +210,20 @@ class _Driver:
             self.session.late_end(attempt, is_value, outcome)
 
     def ended(self, attempt: int, is_value: bool, outcome: Any) -> list[Op]:
-        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        self.still(attempt)
         return self.session.ended(attempt, is_value, outcome)
 
     def abandon(self, attempt: int) -> None:
-        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        self.still(attempt)
         with self.lock:
-            if self.running.get(attempt) is False:
-                self.running[attempt] = True
+            if self.threads.get(attempt) is False:
+                self.threads[attempt] = True
                 _count_abandoned(+1)
+
+    def still(self, attempt: int) -> None:
+        """The time of the attempt's callee stands still."""
+        self.disarm(_call.ATTEMPT_LIMIT, attempt)
+        self.disarm(_call.IDLE, attempt)
 
     # Waiting.
 
@@ -212,6 +235,7 @@ class _Driver:
         return act
 
     def arm(self, reason: int, attempt: int, ms: int) -> None:
+        self.disarm(reason, attempt)
         virtual = self.session.virtual
         if virtual is None:
             self.timers[reason, attempt] = time.monotonic() + ms / 1000
@@ -235,8 +259,9 @@ class _Driver:
     def deliver(self, reported: Callable[[], list[Op]]) -> None:
         """Hands an input over, from any thread."""
         with self.lock:
-            self.session.busy()
-            self.inbox.put(reported)
+            if not self.is_over:
+                self.session.busy()
+                self.inbox.put(reported)
 
     def granted(self) -> list[Op]:
         self.disarm(_call.QUEUE, 0)
@@ -278,11 +303,14 @@ class _Driver:
     def falling_back(self, step: int) -> Callable[[], list[Op]]:
         def act() -> list[Op]:
             session = self.session
+            if step == _call.STALE:
+                return self.native.fallback_ended(session.take_stale())
             is_function, what = session.plan.code["fallback"]["steps"][step]
             try:
                 with _context.attempt_context(session.fallback_context()):
                     value = what(*session.args, **session.kwargs) if is_function else what
-                session.fallbacks[step] = session.refuse_awaitable(value) if is_function else value
+                    value = session.refuse_awaitable(value) if is_function else value
+                    session.fallbacks[step] = self.answer(value)
             except Exception as error:
                 session.fallback_error = error
                 return self.native.fallback_ended(0)
@@ -292,6 +320,10 @@ class _Driver:
             return self.native.fallback_ended(1)
 
         return act
+
+    def answer(self, value: Any) -> Any:
+        """What a fallback's value becomes."""
+        return value
 
     def close(self) -> None:
         """The call is over: what still runs reports for itself from now on."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
 import seawall
@@ -21,6 +21,10 @@ class Player:
         self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=False)
+        self.stream = self.policy(self.items) if vector.get("stream") else None
+        # What the consumers of streams wait for that hold their item, and those that will hold the next.
+        self.held: dict[str, asyncio.Future[bool]] = {}
+        self.holds: set[str] = set()
         self.transcript = Transcript(vector, self.policy, clock)
         self.tasks: dict[str, asyncio.Task[None]] = {}
         self.open: dict[tuple[str, int], asyncio.Future[Callable[[], Any]]] = {}
@@ -28,8 +32,7 @@ class Player:
 
     async def play(self, steps: list[Step]) -> list[str]:
         for step in steps:
-            kind = next(kind for kind in ("start", "end", "cancel", "advance", "admin", "reload") if kind in step)
-            await getattr(self, kind)(step)
+            await getattr(self, vectors.kind_of(step))(step)
             await self.rest()
             self.transcript.step_ends()
         lines = list(self.transcript.lines)
@@ -47,7 +50,10 @@ class Player:
 
     async def call(self, name: str) -> None:
         try:
-            self.transcript.returned(name, await self.policy.acall(self.callee, name))
+            if self.stream is not None:
+                await self.consume(self.stream(name), name)
+            else:
+                self.transcript.returned(name, await self.policy.acall(self.callee, name))
         except asyncio.CancelledError:
             self.transcript.cancelled(name)
         except Exception as error:
@@ -60,12 +66,48 @@ class Player:
         ending = self.open[name, attempt] = asyncio.get_running_loop().create_future()
         return (await ending)()
 
-    async def end(self, step: Step) -> None:
-        name = step["end"]
+    async def consume(self, stream: AsyncGenerator[Any, None], name: str) -> None:
+        async for _ in stream:
+            self.transcript.got(name)
+            if name in self.holds:
+                self.holds.discard(name)
+                held = self.held[name] = asyncio.get_running_loop().create_future()
+                if not await held:
+                    await stream.aclose()
+                    self.transcript.stopped(name)
+                    return
+        self.transcript.returned(name, None)
+
+    async def items(self, name: str) -> AsyncGenerator[None, None]:
+        """The callee of a stream."""
+        attempt = seawall.current().attempt
+        self.transcript.entered(name, attempt)
+        self.latest[name] = attempt
+        while True:
+            ending = self.open[name, attempt] = asyncio.get_running_loop().create_future()
+            if (await ending)() is not vectors.ITEM:
+                return
+            yield
+
+    def release(self, name: str, step: Step, act: Callable[[], Any]) -> None:
         ending = self.open.pop((name, step.get("attempt", self.latest.get(name, 0))), None)
         # Nothing is left to end where the policy rejected the call or cut the attempt.
         if ending is not None and not ending.cancelled():
-            ending.set_result(vectors.outcome_of(step))
+            ending.set_result(act)
+
+    async def end(self, step: Step) -> None:
+        self.release(step["end"], step, vectors.outcome_of(step))
+
+    async def item(self, step: Step) -> None:
+        if step.get("hold"):
+            self.holds.add(step["item"])
+        self.release(step["item"], step, lambda: vectors.ITEM)
+
+    async def ask(self, step: Step) -> None:
+        self.held.pop(step["ask"]).set_result(True)
+
+    async def stop(self, step: Step) -> None:
+        self.held.pop(step["stop"]).set_result(False)
 
     async def cancel(self, step: Step) -> None:
         self.tasks[step["cancel"]].cancel()

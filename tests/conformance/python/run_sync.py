@@ -9,7 +9,7 @@ from __future__ import annotations
 import ctypes
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Any
 
 import seawall
@@ -31,6 +31,10 @@ class Player:
         self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=not self.is_cooperative)
+        self.stream = self.policy(self.items) if vector.get("stream") else None
+        # What the consumers of streams wait for that hold their item, and those that will hold the next.
+        self.held: dict[str, queue.SimpleQueue[bool]] = {}
+        self.holds: set[str] = set()
         self.transcript = Transcript(vector, self.policy, clock)
         self.threads: dict[str, threading.Thread] = {}
         self.open: dict[tuple[str, int], queue.SimpleQueue[Callable[[], Any]]] = {}
@@ -39,7 +43,7 @@ class Player:
 
     def play(self, steps: list[Step]) -> list[str]:
         for step in steps:
-            getattr(self, next(kind for kind in ("start", "end", "cancel", "advance", "admin", "reload") if kind in step))(step)
+            getattr(self, vectors.kind_of(step))(step)
             self.rest()
             self.transcript.step_ends()
         lines = list(self.transcript.lines)
@@ -58,7 +62,10 @@ class Player:
 
     def call(self, name: str) -> None:
         try:
-            self.transcript.returned(name, self.policy.call(self.callee, name))
+            if self.stream is not None:
+                self.consume(self.stream(name), name)
+            else:
+                self.transcript.returned(name, self.policy.call(self.callee, name))
         except KeyboardInterrupt:
             self.transcript.cancelled(name)
         except BaseException as error:
@@ -66,12 +73,38 @@ class Player:
         finally:
             self.virtual.rests()
 
+    def consume(self, stream: Generator[Any, None, None], name: str) -> None:
+        for _ in stream:
+            self.transcript.got(name)
+            if name in self.holds:
+                self.holds.discard(name)
+                held = self.held[name] = queue.SimpleQueue()
+                self.virtual.rests()
+                if not held.get():
+                    stream.close()
+                    self.transcript.stopped(name)
+                    return
+        self.transcript.returned(name, None)
+
     def callee(self, name: str) -> Any:
+        return self.parked(name, self.enter(name))
+
+    def items(self, name: str) -> Generator[Any, None, None]:
+        """The callee of a stream."""
+        attempt = self.enter(name)
+        while self.parked(name, attempt) is vectors.ITEM:
+            yield
+
+    def enter(self, name: str) -> int:
         if self.is_over:
             raise KeyboardInterrupt
         attempt = seawall.current().attempt
         self.transcript.entered(name, attempt)
         self.latest[name] = attempt
+        return attempt
+
+    def parked(self, name: str, attempt: int) -> Any:
+        """What the vector has the callee do next."""
         ending = self.open[name, attempt] = queue.SimpleQueue()
         self.virtual.rests()
         return ending.get()()
@@ -88,6 +121,20 @@ class Player:
     def end(self, step: Step) -> None:
         name = step["end"]
         self.release(name, step.get("attempt", self.latest.get(name, 0)), vectors.outcome_of(step))
+
+    def item(self, step: Step) -> None:
+        name = step["item"]
+        if step.get("hold"):
+            self.holds.add(name)
+        self.release(name, step.get("attempt", self.latest.get(name, 0)), lambda: vectors.ITEM)
+
+    def ask(self, step: Step) -> None:
+        self.virtual.woken()
+        self.held.pop(step["ask"]).put(True)
+
+    def stop(self, step: Step) -> None:
+        self.virtual.woken()
+        self.held.pop(step["stop"]).put(False)
 
     def cancel(self, step: Step) -> None:
         name = step["cancel"]
@@ -123,6 +170,9 @@ class Player:
         for name, thread in self.threads.items():
             if thread.is_alive() and (not self.is_cooperative or (name, self.latest.get(name, 0)) not in self.open):
                 _raise_in(thread)
+        for held in self.held.values():
+            self.virtual.woken()
+            held.put(False)
         for key in list(self.open):
             self.release(*key, _interrupt)
         for thread in self.threads.values():

@@ -18,16 +18,22 @@ from typing import Any
 import seawall
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
-_VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative", "abandons"}
+_VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative", "abandons", "stream"}
 _STEP_KEYS = {
     "start": {"key"},
     "end": {"attempt", "value", "error", "status", "retry_after", "programming"},
+    "item": {"attempt", "hold"},
+    "ask": set(),
+    "stop": set(),
     "cancel": set(),
     "advance": set(),
     "admin": {"key", "reason", "expires_in", "mode"},
     "reload": set(),
 }
 _QUIET = "closed total=0 failures=0 consecutive=0 rejected=0"
+
+# What a stream's callee is told when it is to yield an item.
+ITEM = object()
 
 Vector = dict[str, Any]
 Step = dict[str, Any]
@@ -89,17 +95,20 @@ def build(vector: Vector, keys: dict[str, str], thread: bool) -> seawall.Policy[
     key = (lambda payload: keys[payload]) if config.pop("key", False) else None
     if thread:
         config["timeout"] = {**config.get("timeout", {}), "thread": True}
-    parts = [_part(strategy, dict(options), name) for strategy, options in config.items()]
+    is_stream = vector.get("stream", False)
+    parts = [_part(strategy, dict(options), name, is_stream) for strategy, options in config.items()]
     return seawall.policy(name, *parts, key=key)
 
 
-def _part(strategy: str, options: dict[str, Any], name: str | None) -> seawall.Policy[Any]:
+def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: bool) -> seawall.Policy[Any]:
     rejected = options.pop("on_result", None)
     if rejected is not None:
         options["on_result"] = lambda result: result in rejected
     if strategy == "fallback" and "steps" in options:
-        steps = [_fallback_step(step) for step in options.pop("steps")]
+        steps = [_fallback_step(step, is_stream) for step in options.pop("steps")]
         return seawall.fallback(*steps, **options)
+    if strategy == "fallback" and is_stream and "value" in options:
+        options["value"] = [options["value"]]
     if strategy == "dead_letter":
         return seawall.dead_letter(name or "vectors", store="memory:", **options)
     if isinstance(options.get("fault"), str):
@@ -109,11 +118,11 @@ def _part(strategy: str, options: dict[str, Any], name: str | None) -> seawall.P
     return make(**options)
 
 
-def _fallback_step(step: dict[str, Any]) -> Callable[[str], Any]:
+def _fallback_step(step: dict[str, Any], is_stream: bool) -> Callable[[str], Any]:
     def answer(payload: str) -> Any:
         if "error" in step:
             raise CalleeError(step["error"])
-        return step["value"]
+        return [step["value"]] if is_stream else step["value"]
 
     return answer
 
@@ -131,6 +140,11 @@ def outcome_of(step: Step) -> Callable[[], Any]:
     return act
 
 
+def kind_of(step: Step) -> str:
+    """What kind of step it is: the one key that names it."""
+    return next(kind for kind in _STEP_KEYS if kind in step)
+
+
 def name_of(error: BaseException) -> str:
     """The name of an error in a line: its code."""
     return "programming" if isinstance(error, TypeError) else str(getattr(error, "code", type(error).__name__))
@@ -145,6 +159,7 @@ class Transcript:
         self._config = vector["config"]
         self._clock = clock
         self._places: dict[str, int] = {}
+        self._items: dict[str, int] = {}
         self._keys: set[str] = set()
         self._breakers: dict[str | None, str] = {}
         self._step: list[tuple[int, list[str]]] = []
@@ -169,6 +184,15 @@ class Transcript:
     def entered(self, name: str, attempt: int) -> None:
         """The callee was entered."""
         self._line(name, f"attempt {attempt}")
+
+    def got(self, name: str) -> None:
+        """The consumer of a stream got an item."""
+        self._items[name] = self._items.get(name, 0) + 1
+        self._line(name, f"item {self._items[name]}")
+
+    def stopped(self, name: str) -> None:
+        """The consumer of a stream stopped."""
+        self._line(name, "stopped")
 
     def returned(self, name: str, value: Any) -> None:
         """The call returned."""

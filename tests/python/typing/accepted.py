@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
 from decimal import Decimal
 
 import seawall
@@ -104,3 +104,46 @@ def by_hand() -> None:
 
 
 kept: Callable[[str], Awaitable[int]] = stock
+
+
+@seawall.retry(max_attempts=2)
+def rows(count: int) -> Generator[int, str, bool]:
+    yield from range(count)
+    return True
+
+
+@seawall.hedge(delay="100ms", max_hedges=2)
+async def tokens(prompt: str) -> AsyncGenerator[str, None]:
+    yield prompt
+
+
+def no_rows(count: int) -> Iterator[None]:
+    yield None
+
+
+@seawall.fallback(no_rows)
+def lines(count: int) -> Generator[int, None, None]:
+    yield count
+
+
+@seawall.fallback(stale_if_error=True, max_age="5m", max_entries=10)
+def rate(currency: str) -> float:
+    return float(len(currency))
+
+
+assert_type(rows(1), Generator[int, str, bool])
+assert_type(tokens("a"), AsyncGenerator[str, None])
+assert_type(lines(1), Generator[int | None, None, None])
+assert_type(rate("EUR"), float)
+limited = seawall.policy("limited", seawall.timeout(attempt="1s", idle="2s"))
+toggled = seawall.policy(None, seawall.circuit_breaker())
+
+
+def block() -> None:
+    with toggled.guard():
+        pass
+
+
+async def async_block() -> None:
+    async with toggled.using(key="a").guard():
+        pass

@@ -1,0 +1,110 @@
+"""The driver for async calls that may have several attempts in flight: a task for each, and the caller's task decides.
+
+An attempt that is cancelled, the loser of a hedge or one past its limit, is awaited until it has cleaned up: before the next
+step of the call, and before the call ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from seawall import _asyncness, _async, _call, _context
+from seawall._call import Op, Session
+
+# What may be performed whatever the caller's task is doing.
+_PASSING = frozenset((_call.EVENT, _call.WAKE, _call.TIMER, _call.PARK))
+
+
+class Driver(_async.Driver):
+    """Drives a call whose attempts are tasks."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.tasks: dict[int, asyncio.Task[Any]] = {}
+        self.doomed: set[int] = set()
+        self.is_over = False
+
+    async def perform_all(self) -> Op:
+        try:
+            return await super().perform_all()
+        finally:
+            self.is_over = True
+            await self.all_cleaned_up()
+
+    def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]] | None:
+        _, attempt, deadline_ms, latency_ms, fault = op
+        here = self.session.attempt_context(attempt, deadline_ms)
+        task = self.tasks[attempt] = self.loop.create_task(self.attempt(here, latency_ms, fault))
+        task.add_done_callback(lambda task: self.done(attempt, task))
+        return None
+
+    async def attempt(self, here: _context.Current, latency_ms: int, fault: int) -> Any:
+        """In the attempt's own task, and so in its own context."""
+        with _context.attempt_context(here):
+            value = await self.reach(here.attempt, latency_ms, fault)
+            return await value if _asyncness.is_awaitable(value) else value
+
+    async def reach(self, attempt: int, latency_ms: int, fault: int) -> Any:
+        """Does what chaos adds, and calls the function, or gives what chaos puts in its place."""
+        session = self.session
+        if attempt in self.behaving:
+            value = session.behave()
+            if _asyncness.is_awaitable(value):
+                await _async.injected(value)
+        if latency_ms:
+            await _async.sleep(session.virtual, latency_ms)
+        return session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault)
+
+    def cancel(self, attempt: int) -> None:
+        super().cancel(attempt)
+        task = self.tasks.get(attempt)
+        if task is not None and attempt not in self.doomed:
+            self.doomed.add(attempt)
+            task.cancel()
+
+    def done(self, attempt: int, task: asyncio.Task[Any]) -> None:
+        """In the loop, once an attempt has ended and cleaned up."""
+        del self.tasks[attempt]
+        self.still(attempt)
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        outcome = (True, task.result()) if error is None else (False, error)
+        if self.is_over:
+            self.session.late_end(attempt, *outcome)
+        else:
+            self.came(self.session.ended(attempt, *outcome))
+
+    def came(self, ops: list[Op]) -> None:
+        """Outputs came: performed at once if they change nothing for the caller's task, else by it."""
+        if all(op[0] in _PASSING for op in ops) and not self.pending:
+            self.perform(ops)
+        else:
+            super().came(ops)
+
+    async def interruptible(self, action: Callable[[], Awaitable[list[Op]]]) -> list[Op]:
+        if action != self.wait:
+            await self.cleaned_up(self.doomed)
+            if self.session.cancellation is not None:
+                # The caller gave up meanwhile.
+                return []
+        return await super().interruptible(action)
+
+    async def all_cleaned_up(self) -> None:
+        """Cancels what still runs, and waits for it."""
+        for attempt in list(self.tasks):
+            self.cancel(attempt)
+        await self.cleaned_up(self.doomed)
+
+    async def cleaned_up(self, attempts: set[int]) -> None:
+        """Waits until these have ended. The caller's cancellation does not cut this short."""
+        while left := [self.tasks[attempt] for attempt in attempts if attempt in self.tasks]:
+            try:
+                await asyncio.wait(left)
+            except asyncio.CancelledError as stop:
+                self.session.cancellation = stop
+                ops = self.native.cancelled()
+                if self.is_over:
+                    self.session.pass_on(ops)
+                else:
+                    self.pending.extend(ops)
