@@ -66,7 +66,7 @@ class _Callee:
         self._context = contextvars.copy_context()
         # For a callee in a thread.
         self.turns: queue.SimpleQueue[Turn] = queue.SimpleQueue()
-        self.is_over = False
+        self.is_waiting = False
 
     def resume(self, turn: Turn) -> tuple[int, Any]:
         """Lets it run to its next item, or to its end."""
@@ -100,6 +100,9 @@ class _Driver(Driver):
         self.chosen = 0
         self.item: tuple[Any] | None = None
         self.turn: Turn | None = None
+        virtual = session.virtual
+        # Where every thread that works is counted: in vectors.
+        self.strict = virtual if virtual is not None and virtual.is_strict else None
 
     def iterate(self) -> Generator[Any, Any, Any]:
         """The items, and the end."""
@@ -135,7 +138,7 @@ class _Driver(Driver):
         """Gives the consumer its item; comes back when it asks for the next."""
         self.item = None
         session = self.session
-        if not (session.virtual and session.virtual.is_strict):
+        if self.strict is None:
             session.rest()
         try:
             self.turn = (SEND, (yield value))
@@ -186,27 +189,21 @@ class _Driver(Driver):
             if what != ITEM:
                 break
             self.deliver(functools.partial(self.arrives, attempt, ITEM, value))
-            # Whoever gives the next turn counts for this thread from then on.
-            self.count(-1)
+            with self.lock:
+                callee.is_waiting = callee.turns.empty()
+                if callee.is_waiting and self.strict is not None:
+                    # Whoever gives the next turn counts for this thread from then on.
+                    self.strict.rests()
             turn = callee.turns.get()
-        with self.lock:
-            callee.is_over = True
-            self.count(-callee.turns.qsize())
         return what == RETURNED, value
-
-    def count(self, by: int) -> None:
-        """Threads that work, for vectors."""
-        virtual = self.session.virtual
-        if virtual is not None and virtual.is_strict:
-            for _ in range(abs(by)):
-                virtual.woken() if by > 0 else virtual.rests()
 
     def give_turn(self, callee: _Callee, turn: Turn) -> None:
         """To an attempt in a thread."""
         with self.lock:
-            if not callee.is_over:
-                self.count(+1)
-                callee.turns.put(turn)
+            if callee.is_waiting and self.strict is not None:
+                self.strict.woken()
+            callee.is_waiting = False
+            callee.turns.put(turn)
 
     def resuming(self) -> Callable[[], list[Op]] | None:
         """Lets the callee run for the next item, if the consumer has just asked for it."""
