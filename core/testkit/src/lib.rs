@@ -8,6 +8,7 @@ pub mod fuzz;
 mod player;
 mod raises;
 mod seen;
+mod stream;
 mod transcript;
 pub mod vector;
 

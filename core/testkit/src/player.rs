@@ -11,8 +11,12 @@ use serde_json::{Map, Value, json};
 use crate::failure::{CalleeError, bits, result_bits};
 use crate::raises::{Failed, raises, report};
 use crate::seen::Seen;
+use crate::stream::Stream;
 use crate::transcript::Transcript;
 use crate::vector::{Step, Vector, duration_ms};
+
+/// The flag of a call that is a stream.
+const STREAM: u32 = 16;
 
 /// The transcript of a vector.
 ///
@@ -26,14 +30,17 @@ pub fn play(vector: &Vector) -> Result<Vec<String>, String> {
     Ok(player.into_parts().0)
 }
 
-struct Running {
+pub(crate) struct Running {
     call: Call,
-    place: usize,
+    pub(crate) place: usize,
     /// The latest attempt whose callee was entered.
-    latest: u32,
+    pub(crate) latest: u32,
     /// The attempts whose callee has not ended.
-    open: BTreeSet<u32>,
-    is_over: bool,
+    pub(crate) open: BTreeSet<u32>,
+    /// The attempts that were cut.
+    pub(crate) cut: BTreeSet<u32>,
+    pub(crate) is_over: bool,
+    pub(crate) stream: Stream,
     errors: BTreeMap<u32, String>,
     values: BTreeMap<u32, Value>,
     failed: Option<Failed>,
@@ -50,9 +57,10 @@ struct Timer {
 /// One vector under way.
 pub(crate) struct Player<'a> {
     config: &'a Map<String, Value>,
+    is_stream: bool,
     policy: Arc<Policy>,
     keyed: bool,
-    now: u64,
+    pub(crate) now: u64,
     calls: BTreeMap<String, Running>,
     timers: Vec<Timer>,
     parked: BTreeMap<i64, String>,
@@ -60,7 +68,7 @@ pub(crate) struct Player<'a> {
     keys: BTreeSet<Option<String>>,
     breakers: BTreeMap<Option<String>, String>,
     letters: Vec<String>,
-    transcript: Transcript,
+    pub(crate) transcript: Transcript,
     seen: Seen,
     /// The calls that had something to do since the last rest, and whether any of them waited.
     busy: BTreeSet<String>,
@@ -103,6 +111,7 @@ impl<'a> Player<'a> {
         let policy = seawall_runtime::resolve(&spec(vector)).map_err(|error| format!("{}: {error}", vector.title))?;
         Ok(Self {
             config: &vector.config,
+            is_stream: vector.stream,
             policy,
             keyed: vector.config.contains_key("key"),
             now: 0,
@@ -171,9 +180,12 @@ impl<'a> Player<'a> {
         if let Some(parts) = &step.reload {
             return self.reload(parts);
         }
+        if let Some(done) = self.stream_step(step) {
+            return done;
+        }
         match step.admin.as_deref() {
             Some(verb) => self.admin(verb, step),
-            None => Err("a step names none of start, end, cancel, advance, admin, reload".into()),
+            None => Err("a step names none of start, end, item, ask, stop, cancel, advance, admin, reload".into()),
         }
     }
 
@@ -181,7 +193,7 @@ impl<'a> Player<'a> {
         if key.is_some() != self.keyed {
             return Err(format!("call `{name}`: a call of a keyed policy has a key, and no other has"));
         }
-        let call = Call::new(&self.policy, key, name, 0, -1, 0).map_err(|error| error.to_string())?;
+        let call = Call::new(&self.policy, key, name, if self.is_stream { STREAM } else { 0 }, -1, 0).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
         let place = self.calls.len();
         let running = Running {
@@ -189,7 +201,9 @@ impl<'a> Player<'a> {
             place,
             latest: 0,
             open: BTreeSet::new(),
+            cut: BTreeSet::new(),
             is_over: false,
+            stream: Stream::default(),
             errors: BTreeMap::new(),
             values: BTreeMap::new(),
             failed: None,
@@ -201,12 +215,12 @@ impl<'a> Player<'a> {
         self.drive(name, Call::start)
     }
 
-    fn running(&mut self, name: &str) -> Result<&mut Running, String> {
+    pub(crate) fn running(&mut self, name: &str) -> Result<&mut Running, String> {
         self.calls.get_mut(name).ok_or_else(|| format!("there is no call `{name}`"))
     }
 
     fn end(&mut self, name: &str, step: &Step) -> Result<(), String> {
-        let config = self.config;
+        let (config, is_stream) = (self.config, self.is_stream);
         let running = self.running(name)?;
         let attempt = step.attempt.unwrap_or(running.latest);
         if !running.open.remove(&attempt) {
@@ -219,7 +233,7 @@ impl<'a> Player<'a> {
                 (error.kind, bits(config, &error), error.status, error.retry_after_ms, error.name)
             }
             None => {
-                let value = step.value.clone().unwrap_or(Value::Null);
+                let value = step.value.clone().filter(|_| !is_stream).unwrap_or(Value::Null);
                 let bits = result_bits(config, &value);
                 running.values.insert(attempt, value);
                 (0, bits, 0, -1, String::new())
@@ -230,7 +244,7 @@ impl<'a> Player<'a> {
     }
 
     /// Reports one input of a call and performs what follows, wakes of other calls included.
-    fn drive(&mut self, name: &str, input: impl FnOnce(&mut Call, u64) -> Vec<Op>) -> Result<(), String> {
+    pub(crate) fn drive(&mut self, name: &str, input: impl FnOnce(&mut Call, u64) -> Vec<Op>) -> Result<(), String> {
         let now = self.now;
         let ops = input(&mut self.running(name)?.call, now);
         self.perform(name, ops)?;
@@ -262,7 +276,10 @@ impl<'a> Player<'a> {
         let [a, b, c, d] = op.args;
         self.seen.op(op);
         match op.code {
-            1 => self.cut = true,
+            1 => {
+                self.cut = true;
+                self.running(name)?.cut.insert(u32::try_from(a).unwrap_or(0));
+            }
             0 => return self.start_attempt(name, a, c, d),
             2 => {
                 self.sleep(b);
@@ -359,10 +376,16 @@ impl<'a> Player<'a> {
     fn finish(&mut self, name: &str, what: i64, number: i64) -> Result<(), String> {
         let has_retry = self.config.contains_key("retry");
         let at = self.now / MS;
+        let is_stream = self.is_stream;
+        if is_stream && what == 2 {
+            self.show_item(name)?;
+        }
         let running = self.running(name)?;
         let text = match what {
+            _ if running.stream.stops => "stopped".to_owned(),
             0 => format!("returns {}", u32::try_from(number).ok().and_then(|n| running.values.get(&n)).unwrap_or(&Value::Null)),
             1 => raises(running.failed.as_ref(), &running.call, has_retry),
+            2 if is_stream => "returns null".to_owned(),
             2 => format!("returns {}", running.fallback),
             _ => "cancelled".to_owned(),
         };

@@ -19,6 +19,9 @@ pub struct Vector {
     /// Whether sync Python runs callees in the caller's own thread.
     #[serde(default, skip_serializing_if = "is_false")]
     pub cooperative: bool,
+    /// Whether its calls are streams.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
     /// Whether it shows work that outlives its call, which asyncio never has: it awaits the callee's cleanup.
     #[serde(default, skip_serializing_if = "is_false")]
     pub abandons: bool,
@@ -48,6 +51,14 @@ pub struct Step {
     pub start: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub end: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub item: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hold: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ask: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,6 +20,7 @@ const BEYOND: &[&str] = &[
     "event dlq.written",
     "event dlq.unredrivable",
     "event dlq.lost",
+    "event fallback.stale_skipped",
     "event dlq.redriven",
     "event config.loaded",
 ];

@@ -18,6 +18,7 @@ pub(super) fn script(seed: u64, number: u64) -> Result<Vector, Vector> {
         config: policies::config(&mut dice),
         seed: dice.roll(1 << 30) as u64,
         cooperative: false,
+        stream: false,
         abandons: false,
         steps: Vec::new(),
         transcript: Vec::new(),
