@@ -30,7 +30,7 @@ pub(super) fn script(seed: u64, number: u64) -> Result<Vector, Vector> {
         }
         vector.config = policies::config(&mut dice);
     }
-    vector.cooperative = !vector.config.contains_key("timeout") && dice.percent(30);
+    vector.cooperative = !["timeout", "hedge"].iter().any(|part| vector.config.contains_key(*part)) && dice.percent(30);
     let wanted = 4 + dice.roll(24);
     let times = times(&vector);
     let blank = vector.clone();
