@@ -5,6 +5,7 @@ policy; one correlation id through every log line, event, error and letter.
 """
 
 from seawall import testing
+from seawall._answers import dead_letter, fallback
 from seawall._classify import transient
 from seawall._config import load
 from seawall._context import Current, correlate, correlation_id, current, deadline, headers, receive
@@ -27,7 +28,7 @@ from seawall._letter import DeadLetter, RedriveReport
 from seawall._lint import Finding, WorstCase, lint
 from seawall._policy import Policy, policy, policy_of
 from seawall._snapshot import metrics, snapshot
-from seawall._strategies import bulkhead, chaos, circuit_breaker, dead_letter, fallback, hedge, rate_limit, retry, timeout
+from seawall._strategies import bulkhead, chaos, circuit_breaker, hedge, rate_limit, retry, timeout
 from seawall._table import ErrorCode
 
 __all__ = [

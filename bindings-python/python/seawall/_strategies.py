@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final, Literal, NoReturn, TypedDict, TypeVar, Union, overload
+from typing import Any, Literal, NoReturn, TypedDict, Union, overload
 
-from seawall import _argument
 from seawall._argument import OfArguments, Picker
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
 from seawall._errors import ConfigError, InjectedFaultError
+from seawall._part import UNSET, Fn, Unset, bare, check_code, known, part_of
 from seawall._plan import Part
 from seawall._policy import Policy
-
-Fn = TypeVar("Fn", bound=Callable[..., object])
-F = TypeVar("F")
-G = TypeVar("G")
 
 
 class RetryBudget(TypedDict, total=False):
@@ -24,55 +20,6 @@ class RetryBudget(TypedDict, total=False):
 
     ratio: float
     per_second: float
-
-
-class _Unset:
-    """Stands for an argument that was not given, where None means something."""
-
-
-_UNSET: Final = _Unset()
-
-_DURATIONS = frozenset(
-    "base_delay max_delay retry_after_max sampling_duration break_duration max_break_duration reset_after half_open_lease "
-    "max_wait attempt total idle write_timeout expires_in ramp slow_call_duration delay max_age".split()
-)
-_PICKERS = frozenset(("capture", "idempotency_key", "key"))
-_CODE = frozenset(("on", "ignore", "on_result", "retry_after", "capture", "idempotency_key", "redact", "only", "steps"))
-
-
-def _part(strategy: str, name: str | None, key: Picker | None, scope: str | None, **options: Any) -> Policy[Any]:
-    data: dict[str, Any] = {} if scope is None else {"scope": scope}
-    code: dict[str, Any] = {}
-    for option, value in options.items():
-        path = f"{strategy}.{option}"
-        if value is None:
-            continue
-        if option in _CODE:
-            _check_code(option, value, path)
-            code[option] = value
-        elif option in _DURATIONS:
-            data[option] = to_spec(value, path)
-        else:
-            data[option] = value
-    if key is not None:
-        _argument.check_form(key, f"{strategy}.key")
-    return Policy._of_parts(name, [Part(strategy, data, code, name, key)], key=key)
-
-
-def _check_code(option: str, value: object, path: str) -> None:
-    if option in _PICKERS:
-        _argument.check_form(value, path)
-    elif option in ("on_result", "retry_after", "redact", "only") and not callable(value):
-        raise ConfigError(f"expected a function, not {value!r}", path=path)
-
-
-def _bare(fn: object, word: str, make: Callable[[], Policy[Any]]) -> Any:
-    """`@retry` without parentheses: the strategy with its defaults, around the function."""
-    if fn is None:
-        return make()
-    if not callable(fn) and not isinstance(fn, (classmethod, staticmethod)):
-        raise ConfigError(f"expected options by name, as in {word}(…), or a function, not {fn!r}", path=word)
-    return make()(fn)  # type: ignore[arg-type]
 
 
 @overload
@@ -92,7 +39,7 @@ def retry(
     retry_after: Callable[[Any], object] | None = None,
     retry_after_max: Duration | None = None,
     wait_for_breaker: bool | None = None,
-    retry_budget: RetryBudget | Literal[False] | _Unset | None = ...,
+    retry_budget: RetryBudget | Literal[False] | Unset | None = ...,
     name: str | None = None,
     key: Picker | None = None,
     scope: Literal["process"] | None = None,
@@ -104,7 +51,7 @@ def retry(
     name: str | None = None,
     key: Picker | None = None,
     scope: str | None = None,
-    retry_budget: Any = _UNSET,
+    retry_budget: Any = UNSET,
     **options: Any,
 ) -> Any:
     """Calls again when a call fails in a way that may pass. Writing it declares that the call may be repeated.
@@ -125,9 +72,9 @@ def retry(
 
     When retries are used up the callee's own error is raised. Raises ConfigError for what cannot work.
     """
-    budget = {} if isinstance(retry_budget, _Unset) else {"retry_budget": retry_budget or False}
-    _known("retry", options)
-    return _bare(fn, "retry", lambda: _part("retry", name, key, scope, **budget, **options))
+    budget = {} if isinstance(retry_budget, Unset) else {"retry_budget": retry_budget or False}
+    known("retry", options)
+    return bare(fn, "retry", lambda: part_of("retry", name, key, scope, **budget, **options))
 
 
 @overload
@@ -178,8 +125,8 @@ def circuit_breaker(
 
     While it is open calls raise CircuitOpenError at once. Raises ConfigError for what cannot work.
     """
-    _known("circuit_breaker", options)
-    return _bare(fn, "circuit_breaker", lambda: _part("circuit_breaker", name, key, scope, **options))
+    known("circuit_breaker", options)
+    return bare(fn, "circuit_breaker", lambda: part_of("circuit_breaker", name, key, scope, **options))
 
 
 @overload
@@ -209,8 +156,8 @@ def bulkhead(
 
     Beyond that calls raise BulkheadFullError. Raises ConfigError for what cannot work.
     """
-    _known("bulkhead", options)
-    return _bare(fn, "bulkhead", lambda: _part("bulkhead", name, key, scope, **options))
+    known("bulkhead", options)
+    return bare(fn, "bulkhead", lambda: part_of("bulkhead", name, key, scope, **options))
 
 
 def rate_limit(
@@ -230,7 +177,7 @@ def rate_limit(
 
     Raises ConfigError for what cannot work.
     """
-    return _part("rate_limit", name, key, scope, rate=rate, burst=burst, max_wait=max_wait)
+    return part_of("rate_limit", name, key, scope, rate=rate, burst=burst, max_wait=max_wait)
 
 
 def timeout(
@@ -252,7 +199,7 @@ def timeout(
 
     Raises ConfigError for what cannot work.
     """
-    return _part("timeout", name, key, scope, attempt=attempt, total=total, idle=idle, thread=thread)
+    return part_of("timeout", name, key, scope, attempt=attempt, total=total, idle=idle, thread=thread)
 
 
 def hedge(
@@ -271,189 +218,7 @@ def hedge(
     Writing it declares that the call may be made twice. Of sync functions it needs `timeout(thread=True)`. Raises ConfigError for what
     cannot work.
     """
-    return _part("hedge", name, key, scope, delay=delay, max_hedges=max_hedges)
-
-
-@overload
-def fallback(
-    step: Callable[..., Awaitable[F]],
-    /,
-    *,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[F]: ...
-@overload
-def fallback(
-    step: Callable[..., F],
-    /,
-    *,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[F]: ...
-@overload
-def fallback(
-    step: Callable[..., F],
-    last: G,
-    /,
-    *,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[F | G]: ...
-@overload
-def fallback(
-    *,
-    stale_if_error: Literal[True],
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[NoReturn]: ...
-@overload
-def fallback(
-    *values: F,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[F]: ...
-@overload
-def fallback(
-    *,
-    value: F,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[F]: ...
-def fallback(
-    *values: Any,
-    value: Any = _UNSET,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    stale_if_error: bool | None = None,
-    max_age: Duration | None = None,
-    stale_key: Picker | None = None,
-    max_entries: int | None = None,
-    max_bytes: int | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: str | None = None,
-) -> Any:
-    """Answers in place of an error: with a value, or with a function that is called exactly like the callee.
-
-    Several are tried in order. Inside a function the error is `seawall.current().error`. A list is a value.
-
-    value: the value, by name; for one that is itself a function.
-    on, ignore: which final errors are answered; by default all but cancellation and programming errors.
-    stale_if_error: answer first with the last good result of the same call, if it is at most `max_age` old; False and "5m".
-    stale_key: what makes calls the same, a function of the arguments or a path; by default all arguments by value.
-    max_entries, max_bytes: how many results are kept, and about how much memory they take; 1000 and 10000000.
-
-    If every step fails the original error is raised. Raises ConfigError for what cannot work.
-    """
-    steps = [(callable(step), step) for step in values]
-    if not isinstance(value, _Unset):
-        if steps:
-            raise ConfigError("give either positional steps or value=, not both", path="fallback.value")
-        steps = [(False, value)]
-    if not steps and not stale_if_error:
-        raise ConfigError("give a value or a function to fall back on", path="fallback")
-    part = Part("fallback", {"steps": len(steps)}, {"steps": tuple(steps)}, name, key)
-    for option, given in (
-        ("stale_if_error", stale_if_error), ("max_age", max_age), ("max_entries", max_entries), ("max_bytes", max_bytes)
-    ):
-        if given is not None:
-            part.data[option] = to_spec(given, f"fallback.{option}") if option == "max_age" else given
-    if stale_key is not None:
-        _argument.check_form(stale_key, "fallback.stale_key")
-        part.code["stale_key"] = stale_key
-    for option, matcher in (("on", on), ("ignore", ignore)):
-        if matcher is not None:
-            part.code[option] = matcher
-    if scope is not None:
-        part.data["scope"] = scope
-    return Policy._of_parts(name, [part], key=key)
-
-
-@overload
-def dead_letter(fn: Fn, /) -> Fn: ...
-@overload
-def dead_letter(
-    queue: str | None = None,
-    /,
-    *,
-    store: str | None = None,
-    capture: Picker | Callable[[], object] | None = None,
-    idempotency_key: Picker | None = None,
-    redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
-    write_timeout: Duration | None = None,
-    on: Matcher | None = None,
-    ignore: Matcher | None = None,
-    name: str | None = None,
-    key: Picker | None = None,
-    scope: Literal["process"] | None = None,
-) -> Policy[NoReturn]: ...
-def dead_letter(
-    queue: Any = None, /, *, name: str | None = None, key: Picker | None = None, scope: str | None = None, **options: Any
-) -> Any:
-    """Records a call that failed for good, with its arguments, so that it can be redriven.
-
-    queue: the queue's name; by default the policy's.
-    store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
-    capture: gives the payload from the call's arguments, a function of them or a path; by default the arguments. For a guarded
-        block a function without arguments.
-    idempotency_key: gives the key under which receivers recognise the call, likewise.
-    redact: takes the record and returns it without what must not be kept.
-    write_timeout: how long the caller waits for the record to be written; "250ms".
-    on, ignore: which final errors are recorded; by default all but cancellation.
-
-    A record that cannot be written never replaces the call's own error. Raises ConfigError for what cannot work.
-    """
-    _known("dead_letter", options)
-    if queue is None or isinstance(queue, str):
-        return _part("dead_letter", name, key, scope, queue=queue, **options)
-    return _bare(queue, "dead_letter", lambda: _part("dead_letter", name, key, scope, **options))
+    return part_of("hedge", name, key, scope, delay=delay, max_hedges=max_hedges)
 
 
 Fault = Union[type[BaseException], Callable[[], BaseException], str]
@@ -464,7 +229,7 @@ def chaos(
     rate: float | str,
     fault: Fault | Sequence[tuple[Fault, float]] | None = None,
     latency: Duration | None = None,
-    outcome: object = _UNSET,
+    outcome: object = UNSET,
     behavior: Callable[[], object] | None = None,
     seed: int | None = None,
     only: OfArguments | None = None,
@@ -493,7 +258,7 @@ def chaos(
         listed = list(fault) if isinstance(fault, Sequence) and not isinstance(fault, str) else None
         part.code["fault"] = tuple(_maker(one[0]) for one in listed) if listed is not None else (_maker(fault),)
         part.data["fault"] = {"faults": [one[1] for one in listed] if listed is not None else 1}
-    if not isinstance(outcome, _Unset):
+    if not isinstance(outcome, Unset):
         outcomes = _weighted(outcome)
         part.code["outcome"] = tuple((callable(what), what) for what, _ in outcomes)
         part.data["outcome"] = {"faults": 1 if len(outcomes) == 1 else [weight for _, weight in outcomes]}
@@ -502,7 +267,7 @@ def chaos(
             raise ConfigError(f"expected a function, not {behavior!r}", path="chaos.behavior")
         part.code["behavior"] = behavior
     if only is not None:
-        _check_code("only", only, "chaos.only")
+        check_code("only", only, "chaos.only")
         part.code["only"] = only
     if isinstance(until, datetime):
         if until.tzinfo is None:
@@ -532,16 +297,3 @@ def _maker(fault: object) -> Callable[[], BaseException]:
     if callable(fault) and not isinstance(fault, type):
         return fault
     raise ConfigError(f"expected an exception class, a function that makes an error, or a name, not {fault!r}", path="chaos.fault")
-
-
-def _known(strategy: str, options: dict[str, Any]) -> None:
-    """Raises `ConfigError` for an option that the strategy does not have, naming the nearest one."""
-    import difflib
-
-    from seawall._table import OPTIONS
-
-    for option in options:
-        if option not in OPTIONS[strategy]:
-            near = difflib.get_close_matches(option, [*OPTIONS[strategy], *OPTIONS["*"]], n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(OPTIONS[strategy])}"
-            raise ConfigError(f"there is no such option; {hint}", path=f"{strategy}.{option}")
