@@ -259,7 +259,7 @@ impl Call {
 
     fn consider_retry<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome, out: &mut Outputs) {
         let failure = Failure { how, retry_after_ms: None, cause: 0 };
-        match self.retry_wait(env, now, number, how, outcome) {
+        match self.retry_wait(env, now, how, outcome) {
             None => self.fail(env, failure, outcome, out),
             Some(Err(reason)) => {
                 self.reason = Some(reason);
@@ -282,11 +282,10 @@ impl Call {
         }
     }
 
-    fn retry_wait<W: Waiters>(
+    pub(super) fn retry_wait<W: Waiters>(
         &mut self,
         env: &Env<'_, W>,
         now: u64,
-        number: u32,
         how: How,
         outcome: Outcome,
     ) -> Option<Result<u64, &'static str>> {
@@ -296,14 +295,14 @@ impl Call {
         }
         let breaker_open = env.cell().is_some_and(|cell| matches!(cell.state(now), State::Open | State::Isolated));
         let wait = retry.wait(Situation {
-            attempt: u32::try_from(self.attempts.len()).unwrap_or(u32::MAX),
+            attempt: self.tries(),
             waits: self.waits,
             pushback: outcome.pushback,
             breaker_open,
             left_ns: self.left_ns(now),
             attempt_ns: env.policy.attempt_ns.unwrap_or(0),
             previous_ns: self.previous_wait_ns,
-            draw: env.source.draw(Purpose::Backoff, self.begin.ordinal, number),
+            draw: env.source.draw(Purpose::Backoff, self.begin.ordinal, self.waits + 1),
         });
         let wait = match wait {
             Ok(wait) => wait,

@@ -2,33 +2,15 @@
 
 use super::{AttemptState, Call, Env, Mode, Phase};
 use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
-use crate::policy::breaker::Refusal;
 use crate::policy::bulkhead::{Place, Waiters};
 use crate::step::{Event, Failure, Finish, How, Output, Outputs, StepEnd, TimerReason};
 use crate::time::ceil_ms;
 
-const fn ours(kind: Kind) -> Outcome {
+pub(super) const fn ours(kind: Kind) -> Outcome {
     Outcome { kind, bits: Bits(0), status: 0, pushback: Pushback::None }
 }
 
 impl Call {
-    pub(super) fn refused<W: Waiters>(&mut self, env: &Env<'_, W>, refusal: Refusal, out: &mut Outputs) {
-        self.refusal = Some(refusal);
-        self.reject(env, refusal.code, refusal.retry_after_ms, out);
-    }
-
-    /// A rejection surfaces only if no attempt reached the callee; otherwise the callee's last error does.
-    pub(super) fn reject<W: Waiters>(&mut self, env: &Env<'_, W>, code: &'static str, retry_after_ms: Option<u64>, out: &mut Outputs) {
-        out.push(Output::Event(Event::Rejected { code, retry_after_ms }));
-        if let Some((failure, outcome)) = self.last {
-            if env.policy.retry.is_some() && code.starts_with("circuit.") {
-                self.reason = Some("breaker_open");
-            }
-            return self.fail(env, failure, outcome, out);
-        }
-        self.fail(env, Failure { how: How::Ours(code), retry_after_ms, cause: 0 }, ours(Kind::Rejected), out);
-    }
-
     pub(super) fn total_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         if self.stream.held_since().is_some() {
             self.stream.total_due = true;

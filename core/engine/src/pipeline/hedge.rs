@@ -37,7 +37,7 @@ impl Call {
     }
 
     fn may_hedge<W>(&self, env: &Env<'_, W>, now: u64, max_hedges: u32) -> bool {
-        let attempts_left = env.policy.retry.as_ref().is_none_or(|retry| self.attempts.len() < retry.max_attempts as usize);
+        let attempts_left = env.policy.retry.as_ref().is_none_or(|retry| self.tries() < retry.max_attempts);
         let closed = env.cell().is_none_or(|cell| cell.state(now) == State::Closed);
         let possible = self.begin.mode == Mode::Enforce && !self.begin.cooperative && !self.stream.has_begun();
         possible && self.hedges < max_hedges && attempts_left && closed

@@ -7,6 +7,7 @@
 //! | queued | `Granted`, `Timer` | running or failing |
 //! | running | `Ended`, `Timer`, `Asked`, `Item`, `Stopped` | running, finished, backing off, or failing |
 //! | backing off | `Timer` | as after `Start` |
+//! | rejected | `Classified` | backing off or failing |
 //! | failing | `Classified` | letter, fallback, or finished |
 //! | letter | `LetterEnded` | fallback or finished |
 //! | fallback | `FallbackEnded` | the next step, or finished |
@@ -20,6 +21,7 @@ mod attempt;
 mod env;
 mod finish;
 mod hedge;
+mod reject;
 mod shadow;
 mod stream;
 
@@ -97,6 +99,8 @@ enum Phase {
     },
     Running,
     Backoff,
+    /// Rejected, and the retry's `on` is asked.
+    Rejected,
     Failing,
     Letter,
     /// The step under way; none is the stale result.
@@ -122,6 +126,8 @@ pub struct Call {
     queued_at: u64,
     /// Waits between attempts so far, and the last of them before rounding.
     waits: u32,
+    /// Rejections that were tried again.
+    rejections: u32,
     previous_wait_ns: u64,
     /// Attempts started beside others, and when the next may be.
     hedges: u32,
@@ -148,6 +154,7 @@ impl Call {
             attempts: Vec::new(),
             queued_at: 0,
             waits: 0,
+            rejections: 0,
             previous_wait_ns: 0,
             hedges: 0,
             hedge_at: 0,
@@ -183,6 +190,7 @@ impl Call {
             Input::Asked(attempt) => self.asked(env, now, attempt, out),
             Input::Item(attempt) => self.item(env, now, attempt, out),
             Input::Stopped(attempt) => self.stopped(env, now, attempt, out),
+            Input::Classified(bits) if self.phase == Phase::Rejected => self.rejection_classified(env, now, bits, out),
             Input::Classified(bits) => self.classified(env, bits, out),
             Input::LetterEnded(_) => self.letter_ended(env, out),
             Input::FallbackEnded(end) => self.fallback_ended(env, end, out),
@@ -264,7 +272,7 @@ impl Call {
             (TimerReason::Idle, Phase::Running) => self.idle_timer(env, now, attempt, out),
             (TimerReason::Hedge, Phase::Running) => self.hedge_timer(env, now, out),
             (TimerReason::Total, phase)
-                if !matches!(phase, Phase::New | Phase::Failing | Phase::Letter | Phase::Fallback(_) | Phase::Done) =>
+                if !matches!(phase, Phase::New | Phase::Rejected | Phase::Failing | Phase::Letter | Phase::Fallback(_) | Phase::Done) =>
             {
                 self.total_timer(env, now, out);
             }
