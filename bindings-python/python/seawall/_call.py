@@ -126,6 +126,7 @@ class Session:
         self.outcomes: dict[int, tuple[bool, Any]] = {}
         self.fallbacks: dict[int, Any] = {}
         self.error: BaseException | None = None
+        self.is_ours = False
         self.cancellation: BaseException | None = None
         self.fallback_error: BaseException | None = None
         self.letter_id: str | None = None
@@ -269,6 +270,7 @@ class Session:
 
     def failed(self, how: int, attempt: int, code: int, retry_after_ms: int) -> None:
         """Makes the error that would surface."""
+        self.is_ours = how == 1
         if how == 0:
             self.error = self.outcomes[attempt][1]
             return
@@ -297,9 +299,11 @@ class Session:
         return text
 
     def classified(self) -> list[Op]:
-        """Answers which `on` and `ignore` of fallback and dead letter match the error."""
+        """Answers which `on` and `ignore` match the error; of an attempt's own, retry and breaker were asked when it ended."""
         try:
             bits = self.plan.late_bits(self.error) if self.error is not None else 0
+            if self.is_ours and self.error is not None:
+                bits |= self.plan.bits(self.error)
         except Exception:
             bits = 0
         return self.native.classified(bits)
