@@ -14,11 +14,12 @@ impl Call {
         if self.is_overdue(now) {
             return self.expire(env, now, out);
         }
-        if let Some(cell) = env.cell()
-            && let Some(refusal) = cell.would_refuse(self.ask(), now)
-        {
-            cell.count_refusal(&refusal, now);
-            return self.refused(env, refusal, out);
+        if let Some(cell) = env.cell() {
+            Self::announce(env, cell.settle(now), out);
+            if let Some(refusal) = cell.would_refuse(self.ask(), now) {
+                cell.count_refusal(&refusal, now);
+                return self.refused(env, refusal, out);
+            }
         }
         if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
             return self.reject(env, "bulkhead.full", None, out);

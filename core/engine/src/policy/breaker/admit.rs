@@ -74,6 +74,16 @@ impl Breaker {
 }
 
 impl Cell<'_> {
+    /// Writes down what time alone has decided: that leases have lapsed, or that calls in flight have become slow.
+    pub fn settle(&self, now: u64) -> Option<Transition> {
+        let word = self.state_word();
+        match word.state() {
+            State::Closed => self.notice(word, now),
+            State::HalfOpen => self.settle_half_open(word, now, 0),
+            _ => None,
+        }
+    }
+
     /// Whether an admission now would be refused, without any effect.
     #[must_use]
     pub fn would_refuse(&self, ask: Ask, now: u64) -> Option<Refusal> {
