@@ -18,14 +18,13 @@
 
 mod admit;
 mod attempt;
+mod attempts;
 mod env;
 mod finish;
 mod hedge;
 mod reject;
 mod shadow;
 mod stream;
-
-use alloc::vec::Vec;
 
 pub use attempt::{Attempt, AttemptState};
 pub use env::{DeadLetter, Env, Fallback, Policy};
@@ -122,7 +121,7 @@ pub struct Call {
     begin: Begin,
     phase: Phase,
     deadline: Option<Deadline>,
-    attempts: Vec<Attempt>,
+    attempts: attempts::Attempts,
     queued_at: u64,
     /// Waits between attempts so far, and the last of them before rounding.
     waits: u32,
@@ -151,7 +150,7 @@ impl Call {
             begin,
             phase: Phase::New,
             deadline: None,
-            attempts: Vec::new(),
+            attempts: attempts::Attempts::default(),
             queued_at: 0,
             waits: 0,
             rejections: 0,
