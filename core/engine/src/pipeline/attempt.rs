@@ -6,7 +6,7 @@ use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
 use crate::policy::breaker::{Permit, State, Vote};
 use crate::policy::bulkhead::Waiters;
 use crate::policy::hedge;
-use crate::policy::retry::Situation;
+use crate::policy::retry::{COST, Situation};
 use crate::step::{Event, Failure, Finish, How, Output, Outputs, TimerReason};
 use crate::time::{MS, ceil_ms};
 
@@ -64,6 +64,11 @@ impl AttemptState {
 }
 
 pub(super) const CUT: Outcome = Outcome { kind: Kind::Timeout, bits: Bits(0), status: 0, pushback: Pushback::None };
+
+/// What one more attempt costs after this outcome, in thousandths of a retry: double if the server said that it is overloaded.
+const fn cost_of(outcome: Outcome) -> u64 {
+    if outcome.throttled() { 2 * COST } else { COST }
+}
 
 impl Call {
     pub(super) fn push_attempt<W>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool) -> Attempt {
@@ -147,7 +152,7 @@ impl Call {
             return self.fail(env, failure, outcome, out);
         }
         if env.policy.hedge.is_some() && self.is_retryable(env, how, outcome) {
-            let at_once = outcome.pushback == Pushback::None && self.try_hedge(env, now, 0, out);
+            let at_once = outcome.pushback == Pushback::None && self.try_hedge(env, now, 0, cost_of(outcome), out);
             if at_once || self.others_run(number) {
                 return;
             }
@@ -308,8 +313,7 @@ impl Call {
             Ok(wait) => wait,
             Err(reason) => return Some(Err(reason)),
         };
-        let cost = if outcome.throttled() { 2_000 } else { 1_000 };
-        if retry.budget.as_ref().is_some_and(|budget| !budget.withdraw(env.budget, now, cost)) {
+        if retry.budget.as_ref().is_some_and(|budget| !budget.withdraw(env.budget, now, cost_of(outcome))) {
             return Some(Err("budget_exhausted"));
         }
         self.waits += 1;

@@ -5,11 +5,9 @@ use crate::outcome::Verdict;
 use crate::policy::breaker::State;
 use crate::policy::bulkhead::{Answer as SlotAnswer, Waiters};
 use crate::policy::rate_limit::Answer as TurnAnswer;
+use crate::policy::retry::COST;
 use crate::step::{Event, Output, Outputs, TimerReason};
 use crate::time::MS;
-
-/// What one more attempt costs, in thousandths of a retry.
-const COST: u64 = 1_000;
 
 impl Call {
     /// Whether an attempt runs besides `number`.
@@ -48,15 +46,15 @@ impl Call {
         if now >= self.hedge_at && self.others_run(0) {
             let since = self.attempts.iter().rev().find(|attempt| attempt.state == AttemptState::Running);
             let delay_ms = since.map_or(0, |attempt| now.saturating_sub(attempt.started) / MS);
-            self.try_hedge(env, now, delay_ms, out);
+            self.try_hedge(env, now, delay_ms, COST, out);
         }
     }
 
     /// Starts an attempt beside the others, if nothing has to be waited for. Looks first, takes afterwards.
-    pub(super) fn try_hedge<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, delay_ms: u64, out: &mut Outputs) -> bool {
+    pub(super) fn try_hedge<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, delay_ms: u64, cost: u64, out: &mut Outputs) -> bool {
         let Some(hedge) = env.policy.hedge.as_ref() else { return false };
         let full = env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, false));
-        let poor = env.purse().is_some_and(|budget| budget.left(env.budget, now) < COST);
+        let poor = env.purse().is_some_and(|budget| budget.left(env.budget, now) < cost);
         if full || poor || self.is_overdue(now) || !self.may_hedge(env, now, hedge.max_hedges) {
             return false;
         }
@@ -68,7 +66,7 @@ impl Call {
             Some(bulkhead) if bulkhead.enter(env.bulkhead, env.waiters, false) != SlotAnswer::Entered => return false,
             bulkhead => bulkhead.is_some(),
         };
-        let paid = env.purse().is_none_or(|budget| budget.withdraw(env.budget, now, COST));
+        let paid = env.purse().is_none_or(|budget| budget.withdraw(env.budget, now, cost));
         let permit = if paid { self.hedge_permit(env, now, out) } else { None };
         let Some(permit) = permit else {
             if slot {

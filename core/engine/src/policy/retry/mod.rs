@@ -20,6 +20,9 @@ pub use budget::Budget;
 use crate::outcome::Pushback;
 use crate::time::MS;
 
+/// What one more attempt costs the budget, in thousandths of a retry.
+pub const COST: u64 = 1_000;
+
 /// The compiled options.
 #[derive(Clone, Debug)]
 pub struct Retry {
