@@ -7,6 +7,7 @@
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
+#   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
 #   make clean   remove everything that was built here
 
 SHELL  := /bin/bash
@@ -29,7 +30,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz lint loom tsan clean tools
+.PHONY: build test demo fuzz lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -60,6 +61,9 @@ tsan:
 	@RUSTC_BOOTSTRAP=1 RUSTFLAGS="-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer" CARGO_TARGET_DIR=target/tsan \
 		TSAN_OPTIONS="suppressions=$(CURDIR)/tests/ci/tsan.txt" \
 		cargo test --profile ci --locked -p seawall-engine --test contention --test ports -- --test-threads 1
+
+mutants: tools
+	@$(PYTHON) tests/ci/mutants.py $(FOLDER)
 
 clean:
 	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
