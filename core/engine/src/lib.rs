@@ -12,6 +12,10 @@ extern crate alloc;
 #[cfg(loom)]
 extern crate std;
 
+// First: its macro marks rows everywhere below.
+#[macro_use]
+pub mod table;
+
 pub mod chance;
 #[cfg(loom)]
 pub mod fault;
@@ -23,5 +27,4 @@ pub mod policy;
 pub mod ports;
 pub mod step;
 pub mod sync;
-pub mod table;
 pub mod time;

@@ -33,6 +33,7 @@ impl Call {
         match limit.take(env.rate_limit, now, left_ms) {
             TurnAnswer::Pass => self.enter(env, now, out),
             TurnAnswer::Wait { ms, reservation } => {
+                row!(CallTurn);
                 self.phase = Phase::Turn { reservation };
                 out.push(Output::Sleep(TimerReason::RateLimit, ms));
             }
@@ -46,6 +47,7 @@ impl Call {
             SlotAnswer::Entered => self.admit(env, now, true, out),
             SlotAnswer::Full => self.reject(env, "bulkhead.full", None, out),
             SlotAnswer::Parked(ticket) => {
+                row!(CallParks);
                 self.phase = Phase::Queued { ticket };
                 self.queued_at = now;
                 let (in_use, queued) = Bulkhead::load(env.bulkhead);
@@ -85,10 +87,19 @@ impl Call {
                 Self::leave(env, out);
                 self.expire(env, now, out);
             }
-            Place::Granted => self.admit(env, now, true, out),
+            Place::Granted => {
+                row!(CallGranted);
+                self.admit(env, now, true, out);
+            }
             Place::Left if self.is_overdue(now) => self.expire(env, now, out),
-            Place::Left => self.reject(env, "bulkhead.full", None, out),
-            Place::TurnedAway => self.turned_away(env, now, out),
+            Place::Left => {
+                row!(CallQueueOver);
+                self.reject(env, "bulkhead.full", None, out);
+            }
+            Place::TurnedAway => {
+                row!(CallTurnedAway);
+                self.turned_away(env, now, out);
+            }
         }
     }
 
@@ -137,6 +148,9 @@ impl Call {
         let strike = if self.begin.spared || !enforced { None } else { env.strike(now, attempt.number, self.begin.redrives) };
         if let (1, Some(budget), true) = (attempt.number, env.purse(), self.begin.mode != Mode::Disabled) {
             budget.deposit(env.budget, now);
+        }
+        if self.phase == Phase::New && enforced {
+            row!(CallStarts);
         }
         self.phase = Phase::Running;
         if let Some(strike) = strike {

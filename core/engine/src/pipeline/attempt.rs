@@ -94,6 +94,7 @@ impl Call {
     pub(super) fn ended<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, outcome: Outcome, out: &mut Outputs) {
         let Some(attempt) = self.attempt_mut(number).copied() else { return };
         if attempt.state != AttemptState::Running {
+            row!(CallLateEnd);
             return self.free_slot(env, number, out);
         }
         if self.begin.mode == Mode::Disabled {
@@ -106,10 +107,19 @@ impl Call {
         self.free_slot(env, number, out);
         if overdue && !self.stream.late {
             let duration_ms = (now - attempt.started) / MS;
+            row!(TimeoutLate);
             out.push(Output::Event(Event::TimeoutLate { attempt: number, duration_ms }));
         }
+        match (outcome.kind, self.stream.has_begun()) {
+            (Kind::Success, true) => row!(StreamEnds),
+            (Kind::Error, true) => row!(StreamFails),
+            _ => {}
+        }
         match (outcome.kind, counts) {
-            (Kind::Cancelled, _) => self.decide(env, now, number, Finish::Cancelled, out),
+            (Kind::Cancelled, _) => {
+                row!(CallCalleeCancelled);
+                self.decide(env, now, number, Finish::Cancelled, out);
+            }
             // A late success is delivered, whatever its limit said and whatever `on_result` thinks of it; so is the end of a stream.
             (Kind::Success, _) if late || self.stream.has_begun() => self.decide(env, now, number, Finish::Value(number), out),
             (Kind::Success, Verdict::Success) => self.decide(env, now, number, Finish::Value(number), out),
@@ -121,9 +131,15 @@ impl Call {
     /// The policy is switched off: what the callee did is what the caller gets.
     fn pass_through(&mut self, now: u64, number: u32, outcome: Outcome, out: &mut Outputs) {
         let (state, finish) = match outcome.kind {
-            Kind::Success => (AttemptState::Succeeded, Finish::Value(number)),
+            Kind::Success => {
+                row!(ModeDisabledValue);
+                (AttemptState::Succeeded, Finish::Value(number))
+            }
             Kind::Cancelled => (AttemptState::Cancelled, Finish::Cancelled),
-            _ => (AttemptState::Failed, Finish::Error),
+            _ => {
+                row!(ModeDisabledError);
+                (AttemptState::Failed, Finish::Error)
+            }
         };
         if let Some(attempt) = self.attempt_mut(number) {
             attempt.ended = Some(now);
@@ -154,6 +170,7 @@ impl Call {
         if env.policy.hedge.is_some() && self.is_retryable(env, how, outcome) {
             let at_once = outcome.pushback == Pushback::None && self.try_hedge(env, now, 0, cost_of(outcome), out);
             if at_once || self.others_run(number) {
+                row!(CallOthersRun);
                 return;
             }
         }
@@ -257,6 +274,7 @@ impl Call {
         if now < deadline {
             return out.push(Output::Timer(TimerReason::Attempt, number, ceil_ms(deadline - now)));
         }
+        row!(TimeoutAttempt);
         self.cut_one(env, now, number as usize - 1, AttemptState::TimedOut, Verdict::Failure, out);
         out.push(Output::Event(Event::TimeoutFired { code: "timeout.attempt", attempt: number }));
         self.failed_attempt(env, now, number, How::Ours("timeout.attempt"), CUT, out);
@@ -265,8 +283,12 @@ impl Call {
     fn consider_retry<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, how: How, outcome: Outcome, out: &mut Outputs) {
         let failure = Failure { how, retry_after_ms: None, cause: 0 };
         match self.retry_wait(env, now, how, outcome) {
-            None => self.fail(env, failure, outcome, out),
+            None => {
+                row!(CallFails);
+                self.fail(env, failure, outcome, out);
+            }
             Some(Err(reason)) => {
+                row!(CallFails);
                 self.reason = Some(reason);
                 if reason != "not_retryable" {
                     out.push(Output::Event(Event::RetryStopped { attempt: number, reason }));
@@ -276,8 +298,10 @@ impl Call {
             Some(Ok(ms)) => {
                 out.push(Output::Event(Event::RetryScheduled { attempt: number, delay_ms: ms }));
                 if self.begin.mode == Mode::Shadow {
+                    row!(ModeShadowRetry);
                     return self.fail(env, failure, outcome, out);
                 }
+                row!(CallBacksOff);
                 self.phase = Phase::Backoff;
                 if let Some(attempt) = self.attempt_mut(number) {
                     attempt.delay_ms = Some(ms);
@@ -296,6 +320,7 @@ impl Call {
     ) -> Option<Result<u64, &'static str>> {
         let retry = env.policy.retry.as_ref()?;
         if !self.is_retryable(env, how, outcome) {
+            row!(RetryNot);
             return Some(Err("not_retryable"));
         }
         let breaker_open = env.cell().is_some_and(|cell| matches!(cell.state(now), State::Open | State::Isolated));
@@ -314,8 +339,13 @@ impl Call {
             Err(reason) => return Some(Err(reason)),
         };
         if retry.budget.as_ref().is_some_and(|budget| !budget.withdraw(env.budget, now, cost_of(outcome))) {
+            row!(RetryPoor);
             return Some(Err("budget_exhausted"));
         }
+        if outcome.throttled() {
+            row!(RetryThrottled);
+        }
+        row!(RetryWaits);
         self.waits += 1;
         self.previous_wait_ns = wait.own_ns;
         Some(Ok(wait.ms))

@@ -28,6 +28,11 @@ impl Call {
         let own = self.deadline.is_none_or(|deadline| deadline.own);
         let code = if own { "timeout.total" } else { "timeout.deadline" };
         self.step_aside(env, out);
+        match self.attempts.last() {
+            _ if !own => row!(TimeoutDeadline),
+            Some(attempt) if attempt.state == AttemptState::Running => row!(TimeoutTotal),
+            _ => row!(TimeoutWaiting),
+        }
         let running = self.attempts.last().is_some_and(|attempt| attempt.state == AttemptState::Running);
         let (state, verdict) = if own { (AttemptState::TimedOut, Verdict::Failure) } else { (AttemptState::Cancelled, Verdict::Ignored) };
         self.cut(env, now, state, verdict, out);
@@ -66,8 +71,16 @@ impl Call {
         match self.phase {
             Phase::Done => {}
             // The write is shielded: it ends first.
-            Phase::Letter => self.cancelled = true,
-            _ => {
+            Phase::Letter => {
+                row!(LetterCancelled);
+                self.cancelled = true;
+            }
+            phase => {
+                match phase {
+                    Phase::Queued { .. } => row!(CallQueueCancelled),
+                    Phase::Running => row!(CallCancelled),
+                    _ => {}
+                }
                 self.step_aside(env, out);
                 self.cut(env, now, AttemptState::Cancelled, Verdict::Ignored, out);
                 self.reason = self.reason.or(env.policy.retry.as_ref().map(|_| "cancelled"));
@@ -86,6 +99,7 @@ impl Call {
         if guarded {
             self.phase = Phase::Failing;
         } else {
+            row!(CallSurfaces);
             self.finish(Finish::Error, out);
         }
     }
@@ -96,10 +110,16 @@ impl Call {
         let outcome = *outcome;
         match env.policy.dead_letter {
             Some(letter) if outcome.verdict(Judge::DeadLetter, letter.has_on) == Verdict::Failure => {
+                row!(LetterWritten);
                 self.phase = Phase::Letter;
                 out.push(Output::Letter);
             }
-            _ => self.fall_back(env, outcome, out),
+            letter => {
+                if letter.is_some() {
+                    row!(LetterSkipped);
+                }
+                self.fall_back(env, outcome, out);
+            }
         }
     }
 
@@ -108,6 +128,7 @@ impl Call {
         if self.cancelled {
             return self.finish(Finish::Cancelled, out);
         }
+        row!(LetterEnded);
         self.fall_back(env, outcome, out);
     }
 
@@ -116,6 +137,7 @@ impl Call {
         match env.policy.fallback {
             Some(fallback) if !self.stream.has_begun() && outcome.verdict(Judge::Fallback, fallback.has_on) == Verdict::Failure => {
                 if fallback.stale {
+                    row!(FallbackStale);
                     self.phase = Phase::Fallback(None);
                     out.push(Output::Fallback(None));
                 } else {
@@ -128,6 +150,7 @@ impl Call {
 
     fn next_step<W>(&mut self, env: &Env<'_, W>, step: u32, out: &mut Outputs) {
         if env.policy.fallback.is_some_and(|fallback| step < fallback.steps) {
+            row!(FallbackStep);
             self.phase = Phase::Fallback(Some(step));
             out.push(Output::Fallback(Some(step)));
         } else {
@@ -141,10 +164,12 @@ impl Call {
         match end {
             StepEnd::Cancelled => self.finish(Finish::Cancelled, out),
             StepEnd::Returned => {
+                row!(FallbackReturned);
                 out.push(Output::Event(Event::FallbackUsed { step }));
                 self.finish(Finish::Fallback(step), out);
             }
             StepEnd::Failed => {
+                row!(FallbackFailed);
                 out.push(Output::Event(Event::FallbackFailed { step }));
                 self.next_step(env, next, out);
             }
@@ -154,6 +179,7 @@ impl Call {
 
     /// Ends with the failure itself; a rejected result is returned.
     fn surface(&mut self, out: &mut Outputs) {
+        row!(FallbackNone);
         match self.failure {
             Some((Failure { how: How::Result(number), .. }, _)) => self.finish(Finish::Value(number), out),
             _ => self.finish(Finish::Error, out),

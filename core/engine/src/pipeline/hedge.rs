@@ -20,6 +20,9 @@ impl Call {
     pub(super) fn cut_others<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, out: &mut Outputs) {
         for index in 0..self.attempts.len() {
             if self.attempts[index].number != number {
+                if self.attempts[index].state == AttemptState::Running {
+                    row!(HedgeLoses);
+                }
                 self.cut_one(env, now, index, AttemptState::Cancelled, Verdict::Ignored, out);
             }
         }
@@ -29,8 +32,11 @@ impl Call {
     pub(super) fn arm_hedge<W>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         let Some(hedge) = env.policy.hedge.as_ref().filter(|hedge| self.may_hedge(env, now, hedge.max_hedges)) else { return };
         if let Some(ms) = hedge.delay_ms(env.hedge, now) {
+            row!(HedgeArmed);
             self.hedge_at = now.saturating_add(ms * MS);
             out.push(Output::Timer(TimerReason::Hedge, 0, ms));
+        } else {
+            row!(HedgeUnknown);
         }
     }
 
@@ -56,10 +62,16 @@ impl Call {
         let full = env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, false));
         let poor = env.purse().is_some_and(|budget| budget.left(env.budget, now) < cost);
         if full || poor || self.is_overdue(now) || !self.may_hedge(env, now, hedge.max_hedges) {
+            match () {
+                () if full => row!(HedgeFull),
+                () if poor => row!(HedgePoor),
+                () => row!(HedgeMayNot),
+            }
             return false;
         }
         let turn = env.policy.rate_limit.as_ref().map_or(TurnAnswer::Pass, |limit| limit.take(env.rate_limit, now, Some(0)));
         if turn != TurnAnswer::Pass {
+            row!(HedgeLimited);
             return false;
         }
         let slot = match env.policy.bulkhead.as_ref() {
@@ -74,6 +86,11 @@ impl Call {
             }
             return false;
         };
+        if delay_ms == 0 {
+            row!(HedgeAtOnce);
+        } else {
+            row!(HedgeStarts);
+        }
         self.hedges += 1;
         let attempt = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX).saturating_add(1);
         out.push(Output::Event(Event::HedgeStarted { attempt, delay_ms }));

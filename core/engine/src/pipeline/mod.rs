@@ -15,6 +15,8 @@
 //!
 //! An input that does not fit the phase is ignored: a doubled wake, a timer that lost its race and a late end are ordinary.
 //! After the finish, `Ended` still frees the slot that abandoned work held.
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#the-call.
 
 mod admit;
 mod attempt;
@@ -262,10 +264,16 @@ impl Call {
 
     fn timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, reason: TimerReason, attempt: u32, out: &mut Outputs) {
         match (reason, self.phase) {
-            (TimerReason::Backoff, Phase::Backoff) => self.begin_attempt(env, now, out),
+            (TimerReason::Backoff, Phase::Backoff) => {
+                row!(CallTriesAgain);
+                self.begin_attempt(env, now, out);
+            }
             // A sleep that ended late may have outlasted the call's limit.
             (TimerReason::RateLimit, Phase::Turn { .. }) if self.is_overdue(now) => self.expire(env, now, out),
-            (TimerReason::RateLimit, Phase::Turn { .. }) => self.enter(env, now, out),
+            (TimerReason::RateLimit, Phase::Turn { .. }) => {
+                row!(CallTurnComes);
+                self.enter(env, now, out);
+            }
             (TimerReason::Queue, Phase::Queued { .. }) => self.queue_timer(env, now, out),
             (TimerReason::Attempt, Phase::Running) => self.attempt_timer(env, now, attempt, out),
             (TimerReason::Idle, Phase::Running) => self.idle_timer(env, now, attempt, out),
@@ -280,6 +288,9 @@ impl Call {
     }
 
     fn finish(&mut self, how: Finish, out: &mut Outputs) {
+        if matches!((self.phase, how), (Phase::Running, Finish::Value(_))) {
+            row!(CallSucceeds);
+        }
         self.phase = Phase::Done;
         out.push(Output::Finish(how));
     }

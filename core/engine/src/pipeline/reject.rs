@@ -21,6 +21,7 @@ impl Call {
         let outcome = Outcome { pushback, ..ours(Kind::Rejected) };
         if env.policy.retry.as_ref().is_some_and(|retry| retry.has_on) {
             self.failure = Some((failure, outcome));
+            row!(CallRejectionAsked);
             self.phase = Phase::Rejected;
             return out.push(Output::Failed(failure));
         }
@@ -32,6 +33,11 @@ impl Call {
 
     /// A rejection surfaces only if no attempt reached the callee; otherwise the callee's last error does.
     fn surface_rejection<W>(&mut self, env: &Env<'_, W>, failure: Failure, outcome: Outcome, out: &mut Outputs) {
+        match (self.phase, self.last) {
+            (Phase::Rejected, _) => row!(CallRejectionKept),
+            (_, Some(_)) => row!(CallRejectedLater),
+            _ => row!(CallRejected),
+        }
         let (failure, outcome) = self.last.unwrap_or((failure, outcome));
         self.fail(env, failure, outcome, out);
     }
@@ -54,6 +60,7 @@ impl Call {
                 if let Some(last) = self.attempts.last_mut() {
                     last.delay_ms = Some(last.delay_ms.unwrap_or(0).saturating_add(ms));
                 }
+                row!(CallRejectionRetried);
                 self.phase = Phase::Backoff;
                 out.push(Output::Event(Event::RetryScheduled { attempt, delay_ms: ms }));
                 out.push(Output::Sleep(TimerReason::Backoff, ms));

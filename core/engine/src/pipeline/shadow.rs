@@ -13,11 +13,13 @@ impl Call {
         Self::announce(env, env.cell().and_then(|cell| cell.settle(now)), out);
         let refusal = env.cell().and_then(|cell| cell.would_refuse(ask, now).inspect(|refusal| cell.count_refusal(refusal, now)));
         if let Some(refusal) = refusal {
+            row!(ModeShadowRefused);
             out.push(Output::Event(Event::Rejected { code: refusal.code, retry_after_ms: refusal.retry_after_ms }));
             return self.start_attempt(env, now, None, false, out);
         }
         let turn = env.policy.rate_limit.as_ref().map_or(TurnAnswer::Pass, |limit| limit.take(env.rate_limit, now, None));
         if let TurnAnswer::Refuse(ms) = turn {
+            row!(ModeShadowLimited);
             out.push(Output::Event(Event::Rejected { code: "rate.limited", retry_after_ms: Some(ms) }));
             return self.start_attempt(env, now, None, false, out);
         }
@@ -34,8 +36,10 @@ impl Call {
         }
         let (in_use, queued) = Bulkhead::load(env.bulkhead);
         out.push(Output::Event(if queued < bulkhead.max_queue {
+            row!(ModeShadowQueued);
             Event::Queued { in_use, queued }
         } else {
+            row!(ModeShadowFull);
             Event::Rejected { code: "bulkhead.full", retry_after_ms: None }
         }));
         false

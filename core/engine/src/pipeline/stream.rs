@@ -9,6 +9,8 @@
 //! | awaited | `Item` | time stands still, the lease is renewed |
 //! | awaited | `Timer(Idle)` | cut: `timeout.idle`, reason `stream_broken` |
 //! | any | `Stopped` | a success after an item, before it cancelled |
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#streams.
 
 use super::{AttemptState, Call, Env, Mode};
 use crate::outcome::Verdict;
@@ -56,6 +58,7 @@ impl Call {
         if let Some(attempt) = self.attempts.get_mut(number as usize - 1) {
             attempt.permit = attempt.permit.map(|permit| permit.postponed(pause));
         }
+        row!(StreamAsked);
         self.stream.awaited = Some(now);
         if self.begin.cooperative || self.begin.mode != Mode::Enforce {
             return;
@@ -81,7 +84,10 @@ impl Call {
             let started = self.attempts.get(number as usize - 1).map_or(now, |attempt| attempt.started);
             out.push(Output::Event(Event::TimeoutLate { attempt: number, duration_ms: now.saturating_sub(started) / MS }));
         }
-        if self.stream.items == 0 {
+        if self.stream.items > 0 {
+            row!(StreamItem);
+        } else {
+            row!(StreamFirst);
             self.cut_others(env, now, number, out);
             if let Some(attempt) = self.attempts.get_mut(number as usize - 1) {
                 attempt.deadline = None;
@@ -102,6 +108,8 @@ impl Call {
             self.stream.idle_armed = true;
             return out.push(Output::Timer(TimerReason::Idle, number, ceil_ms(due - now)));
         }
+        row!(StreamIdle);
+        row!(TimeoutIdle);
         self.cut_one(env, now, number as usize - 1, AttemptState::TimedOut, Verdict::Failure, out);
         out.push(Output::Event(Event::TimeoutFired { code: "timeout.idle", attempt: number }));
         let failure = Failure { how: How::Ours("timeout.idle"), retry_after_ms: None, cause: 0 };
@@ -122,9 +130,11 @@ impl Call {
             return;
         }
         if !self.stream.has_begun() {
+            row!(StreamGivenUp);
             self.cancel(env, now, out);
             return self.free_slot(env, number, out);
         }
+        row!(StreamStopped);
         let verdict = if self.stream.late { Verdict::Failure } else { Verdict::Success };
         self.vote(env, now, number, AttemptState::Succeeded, verdict, crate::outcome::Pushback::None, out);
         self.free_slot(env, number, out);

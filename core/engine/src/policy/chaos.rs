@@ -2,6 +2,8 @@
 //!
 //! With a key the draw's place is (seed, experiment, key, attempt, redrive count): the same victims in every language, process and
 //! order of arrival. Without one it is (seed, experiment, ordinal), the ordinal counting the attempts that `only` let through.
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#chaos.
 
 use alloc::vec::Vec;
 
@@ -52,6 +54,7 @@ impl Chaos {
     #[must_use]
     pub fn strike(&self, source: Source, now: u64, place: Place<'_>) -> Option<Strike> {
         if now >= self.ends_at || self.rate == 0 {
+            row!(ChaosOver);
             return None;
         }
         let (ordinal, attempt) = match place.key {
@@ -59,12 +62,22 @@ impl Chaos {
             None => (place.ordinal, 0),
         };
         if share(source.draw(Purpose::Chaos, ordinal, attempt), 10_000) >= u64::from(self.rate) {
+            row!(ChaosMiss);
             return None;
         }
         let (shortest, longest) = self.latency_ms;
         let spread = longest.saturating_sub(shortest).saturating_add(1);
         let latency_ms = shortest + share(source.draw(Purpose::Latency, ordinal, attempt), spread);
-        Some(Strike { injected: self.injection(source.draw(Purpose::Fault, ordinal, attempt)), latency_ms })
+        let injected = self.injection(source.draw(Purpose::Fault, ordinal, attempt));
+        match injected {
+            Some(Injection::Fault(_)) => row!(ChaosFault),
+            Some(Injection::Outcome(_)) => row!(ChaosOutcome),
+            None => {}
+        }
+        if latency_ms > 0 {
+            row!(ChaosLatency);
+        }
+        Some(Strike { injected, latency_ms })
     }
 
     fn injection(&self, draw: u64) -> Option<Injection> {

@@ -7,6 +7,8 @@
 //!
 //! The delay is fixed, or the 95th percentile (nearest rank) of the successful attempts of the last 30 s, once there are 20 of them: Dean and
 //! Barroso, "The tail at scale" (CACM 56, 2013), defer the second request in this way so that it costs a few per cent of load.
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#hedge.
 
 use crate::sync::{AtomicU64, Ordering};
 use crate::table::layout::hedge::{HEAD, SAMPLES, WORDS};

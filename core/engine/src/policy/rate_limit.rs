@@ -5,6 +5,8 @@
 //! | TAT - tolerance <= now | pass | max(TAT, now) + interval |
 //! | later, but within the longest wait | wait until TAT - tolerance | TAT + interval (reserved) |
 //! | later than that | refuse, with the time until it would pass | unchanged |
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#rate-limit.
 
 use crate::sync::{AtomicU64, Ordering};
 
@@ -49,6 +51,7 @@ impl RateLimit {
             let ready = tat.saturating_sub(tolerance);
             let wait = ready.saturating_sub(now);
             if wait > longest {
+                row!(RateRefuse);
                 return Answer::Refuse(ceil_ms(wait));
             }
             let next = tat.max(now).saturating_add(self.interval_ns);
@@ -57,8 +60,14 @@ impl RateLimit {
                 return if wait == 0 { Answer::Pass } else { Answer::Wait { ms: ceil_ms(wait), reservation: next } };
             }
             match word.compare_exchange_weak(tat, next, Ordering::Relaxed, Ordering::Relaxed) {
-                Ok(_) if wait == 0 => return Answer::Pass,
-                Ok(_) => return Answer::Wait { ms: ceil_ms(wait), reservation: next },
+                Ok(_) if wait == 0 => {
+                    row!(RatePass);
+                    return Answer::Pass;
+                }
+                Ok(_) => {
+                    row!(RateWait);
+                    return Answer::Wait { ms: ceil_ms(wait), reservation: next };
+                }
                 Err(seen) => tat = seen,
             }
         }
@@ -66,6 +75,7 @@ impl RateLimit {
 
     /// Brings the arrival time under new options: no further ahead than a whole burst of them.
     pub fn clamp(&self, word: &AtomicU64, now: u64) {
+        row!(RateClamp);
         // Relaxed, as in `take`.
         word.fetch_min(now.saturating_add(self.interval_ns.saturating_mul(self.burst)), Ordering::Relaxed);
     }
@@ -76,6 +86,7 @@ impl RateLimit {
         if seeded(Fault::AnyTurnGivenBack) {
             return word.store(before, Ordering::Relaxed);
         }
+        row!(RateGiveBack);
         let _ = word.compare_exchange(reservation, before, Ordering::Relaxed, Ordering::Relaxed);
     }
 }

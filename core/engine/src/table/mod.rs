@@ -6,3 +6,5 @@ pub mod events;
 pub mod layout;
 pub mod metrics;
 pub mod options;
+#[macro_use]
+pub mod transitions;

@@ -137,13 +137,22 @@ impl Cell<'_> {
                     self.count_request(word.generation(), now);
                     PermitKind::Closed { watch: self.watch(word.generation(), ask, now) }
                 }
-                State::Disabled if !expired => PermitKind::Free,
+                State::Disabled if !expired => {
+                    row!(BreakerDisabled);
+                    PermitKind::Free
+                }
                 State::Open | State::Isolated if !expired => return (Err(self.refuse(word, now)), caused),
-                State::Open | State::Isolated => {
+                held @ (State::Open | State::Isolated) => {
+                    if held == State::Open {
+                        row!(BreakerTries);
+                    } else {
+                        row!(BreakerIsolateOver);
+                    }
                     caused = self.transit(word, State::HalfOpen, 0, Sums::default(), 0).or(caused);
                     continue;
                 }
                 State::Disabled => {
+                    row!(BreakerDisableOver);
                     caused = self.close(word, now / MS).or(caused);
                     continue;
                 }
@@ -167,18 +176,23 @@ impl Cell<'_> {
         }
         let deadline_ms = self.lease_from(now);
         match self.take_slot(word.generation(), deadline_ms) {
-            Some(slot) => Trial::Permit(PermitKind::Trial { slot, deadline_ms }),
+            Some(slot) => {
+                row!(BreakerTrial);
+                Trial::Permit(PermitKind::Trial { slot, deadline_ms })
+            }
             None => Trial::Refused,
         }
     }
 
     fn refuse(&self, word: StateWord, now: u64) -> Refusal {
+        mark_refusal(word.state());
         update_tagged(self.word(at::REJECTED), word.generation(), |count| count + 1);
         self.refusal(word, now)
     }
 
     /// Counts a rejection that was made without asking for a permit.
     pub fn count_refusal(&self, refusal: &Refusal, now: u64) {
+        mark_refusal(refusal.state);
         if refusal.state == State::Closed {
             self.count_request(refusal.generation, now);
         }
@@ -226,6 +240,18 @@ impl Cell<'_> {
         let history = History::read(self.word(at::HISTORY));
         let break_ms = self.next_break_ms(word.generation(), server_ms, from_ms);
         let transition = self.transit(word, State::Open, from_ms + break_ms, counts, break_ms)?;
+        match (word.state(), lapsed) {
+            (State::HalfOpen, true) => row!(BreakerLapses),
+            (State::HalfOpen, false) => row!(BreakerReopens),
+            _ if history.opens > 0 && opens == 0 => row!(BreakerForgets),
+            _ => {}
+        }
+        if opens > 0 {
+            row!(BreakerGrows);
+        }
+        if server_ms > self.options.break_ms {
+            row!(BreakerServer);
+        }
         // Relaxed: told to people, decided upon by nobody.
         self.word(at::FROZEN).store((u64::from(counts.total) << 32) | u64::from(counts.failures), Ordering::Relaxed);
         self.word(at::FROZEN_SLOW).store(u64::from(counts.slow), Ordering::Relaxed);
@@ -248,12 +274,24 @@ impl Cell<'_> {
         let tally = self.tally(word.generation(), now_ms);
         match self.decide(word.generation(), tally, now_ms) {
             Decision::Undecided => None,
-            Decision::Close => self.close(word, now_ms),
+            Decision::Close => {
+                row!(BreakerCloses);
+                self.close(word, now_ms)
+            }
             Decision::Open(from_ms, lapsed) => {
                 let counts = Sums { total: tally.succeeded + tally.failed, failures: tally.failed, slow: 0 };
                 self.open(word, from_ms, server_ms, counts, lapsed)
             }
         }
+    }
+}
+
+fn mark_refusal(state: State) {
+    match state {
+        State::Open => row!(BreakerRejects),
+        State::HalfOpen => row!(BreakerTrialFull),
+        State::Isolated => row!(BreakerIsolated),
+        State::Closed | State::Disabled => {}
     }
 }
 

@@ -87,7 +87,10 @@ impl Cell<'_> {
     pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>, now_ms: u64) -> bool {
         let Some(word) = self.slots().get(slot as usize) else { return false };
         let (code, at_ms) = match succeeded {
-            None => (FREE, 0),
+            None => {
+                row!(BreakerGivesBack);
+                (FREE, 0)
+            }
             Some(true) => (SUCCEEDED, 0),
             Some(false) => (FAILED, now_ms),
         };
@@ -109,7 +112,10 @@ impl Cell<'_> {
         let (mine, renewed) = (pack(permit.generation, HELD, deadline_ms), pack(permit.generation, HELD, later_ms));
         // SeqCst as for every slot: a tally sees the lease before or after, never a free slot between.
         match word.compare_exchange(mine, renewed, Ordering::SeqCst, Ordering::SeqCst) {
-            Ok(_) => Permit { kind: PermitKind::Trial { slot, deadline_ms: later_ms }, ..permit },
+            Ok(_) => {
+                row!(BreakerRenews);
+                Permit { kind: PermitKind::Trial { slot, deadline_ms: later_ms }, ..permit }
+            }
             Err(_) => permit,
         }
     }

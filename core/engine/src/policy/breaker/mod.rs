@@ -14,6 +14,8 @@
 //!
 //! The generation changes with every transition and starts an empty window. A permit carries the generation it was given in, and a
 //! result counts only if the exchange that commits it still finds that generation.
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#circuit-breaker.
 
 mod admit;
 mod count;
@@ -221,6 +223,11 @@ impl<'a> Cell<'a> {
     pub fn hold(&self, state: State, until_ms: u64, now: u64) -> Transition {
         // A circuit that was closed long enough has forgotten its breaks; what follows the hold must not remember them.
         let opens = self.opens_in_a_row(now / MS);
+        if state == State::Isolated {
+            row!(BreakerIsolate);
+        } else {
+            row!(BreakerDisable);
+        }
         let transition = self.force(state, until_ms);
         History { opens, ..History::read(self.word(at::HISTORY)) }.write(self.word(at::HISTORY));
         transition
@@ -228,6 +235,7 @@ impl<'a> Cell<'a> {
 
     /// Closes the circuit and forgets its history.
     pub fn reset(&self) -> Transition {
+        row!(BreakerReset);
         let transition = self.force(State::Closed, 0);
         self.word(at::HISTORY).store(0, Ordering::SeqCst);
         transition

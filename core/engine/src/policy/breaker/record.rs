@@ -64,6 +64,7 @@ impl Cell<'_> {
     fn record_trial(&self, generation: u32, lease: (u32, u64), succeeded: Option<bool>, server_ms: u64, now: u64) -> Option<Transition> {
         let word = self.state_word();
         if word.generation() != generation || word.state() != State::HalfOpen {
+            row!(BreakerStale);
             return None;
         }
         // What lapsed before came first: if it decided, this result is a stale one.
@@ -81,6 +82,7 @@ impl Cell<'_> {
         let generation = permit.generation;
         let word = self.state_word();
         if word.generation() != generation || word.state() != State::Closed {
+            row!(BreakerStale);
             return None;
         }
         let failed = vote.verdict == Verdict::Failure;
@@ -93,7 +95,10 @@ impl Cell<'_> {
             return Some(transition);
         }
         match seen {
-            _ if vote.verdict == Verdict::Ignored => None,
+            _ if vote.verdict == Verdict::Ignored => {
+                row!(BreakerIgnores);
+                None
+            }
             Ended::Seen(place) => self.record_seen(word, place, vote, now),
             Ended::Unseen => self.record_unseen(word, permit, vote, now),
         }
@@ -102,9 +107,11 @@ impl Cell<'_> {
     /// The end of a call that entered the window while it ran: it is not counted again.
     fn record_seen(&self, word: StateWord, place: Option<u64>, vote: Vote, now: u64) -> Option<Transition> {
         if vote.verdict == Verdict::Success {
+            row!(BreakerSeenEnds);
             Streak::end(self.word(at::STREAK), word.generation());
             return None;
         }
+        row!(BreakerSeenFails);
         if let Some(place) = place {
             self.mark_failed(word.generation(), place, now);
         }
@@ -146,6 +153,7 @@ impl Cell<'_> {
     /// Applies the rules after a counted outcome. A success is judged too: it may be the one that reaches minimum throughput.
     pub(super) fn judge(&self, word: StateWord, streak: Streak, server_ms: u64, now: u64) -> Option<Transition> {
         if self.options.throttle || self.is_free_of_trouble(word.generation(), now) {
+            row!(BreakerCounts);
             return None;
         }
         let counts = self.window_counts(word.generation(), now);
@@ -170,6 +178,13 @@ impl Cell<'_> {
         let slow = options.slow.is_some_and(|(_, ratio)| share(slow, ratio));
         let consecutive = options.consecutive.is_some_and(|limit| streak.every >= limit);
         let quiet = options.quiet_streak.is_some_and(|limit| streak.first >= limit && total < options.minimum_throughput);
+        match () {
+            () if ratio => row!(BreakerRatio),
+            () if slow => row!(BreakerSlow),
+            () if consecutive => row!(BreakerConsecutive),
+            () if quiet => row!(BreakerQuiet),
+            () => row!(BreakerCounts),
+        }
         ratio || slow || consecutive || quiet
     }
 }

@@ -43,7 +43,13 @@ impl<'a> Cell<'a> {
 
     /// Whether a closed circuit turns this attempt away. The draws depend on the attempt alone, so asking twice gives one answer.
     pub(super) fn sheds(&self, word: StateWord, ask: Ask, now: u64) -> Option<Refusal> {
-        let sheds = self.throttles(word.generation(), ask, now) || self.ramps(ask, now);
+        let throttles = self.throttles(word.generation(), ask, now);
+        let sheds = throttles || self.ramps(ask, now);
+        match (throttles, sheds) {
+            (true, _) => row!(BreakerThrottles),
+            (false, true) => row!(BreakerRamps),
+            _ => {}
+        }
         sheds.then(|| Refusal { code: "circuit.throttled", state: State::Closed, generation: word.generation(), retry_after_ms: None })
     }
 

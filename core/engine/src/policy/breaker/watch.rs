@@ -137,6 +137,7 @@ impl<'a> Cell<'a> {
             if now >> UNIT < due {
                 self.lower_due(generation, due);
             } else if entry.compare_exchange(seen, pack(generation, CLAIMED, due), Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+                row!(BreakerInFlight);
                 self.count_in_flight(entry, generation, due, now);
                 noticed = true;
             }

@@ -13,6 +13,8 @@
 //!
 //! One word holds both counts, so that no wake is lost between them: whoever frees a slot sees in the same word whether somebody waits.
 //! The order of the waiters is in a list that the caller keeps behind a lock of its own, entered only when somebody waits.
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#bulkhead.
 
 mod queue;
 
@@ -86,9 +88,11 @@ impl Bulkhead {
             (in_use < self.max_concurrent && queued == 0).then(|| join(in_use + 1, 0))
         });
         if taken.is_ok() {
+            row!(BulkheadEnters);
             return Answer::Entered;
         }
         if self.max_queue == 0 || !may_queue {
+            row!(BulkheadFull);
             return Answer::Full;
         }
         waiters.with(|list| self.enter_or_park(word, list))
@@ -108,8 +112,14 @@ impl Bulkhead {
             }
         });
         match changed {
-            Err(_) => Answer::Full,
-            Ok(_) if parked => Answer::Parked(list.push()),
+            Err(_) => {
+                row!(BulkheadFull);
+                Answer::Full
+            }
+            Ok(_) if parked => {
+                row!(BulkheadParks);
+                Answer::Parked(list.push())
+            }
             Ok(_) => Answer::Entered,
         }
     }
@@ -125,6 +135,7 @@ impl Bulkhead {
             (queued == 0).then(|| join(in_use.saturating_sub(1), 0))
         });
         if freed.is_ok() {
+            row!(BulkheadLeaves);
             return None;
         }
         waiters.with(|list| self.pass_on(word, list))
@@ -145,12 +156,18 @@ impl Bulkhead {
             (in_use < self.max_concurrent && queued > 0).then(|| join(in_use + 1, queued - 1))
         })
         .ok()?;
+        row!(BulkheadRaised);
         list.grant_first()
     }
 
     /// Under the lock the queue cannot change, except that its last waiter may just have been cancelled: then the slot is freed.
     fn pass_on(&self, word: &AtomicU64, list: &mut WaitList) -> Option<u64> {
         let is_above = Self::load(word).0 > self.max_concurrent;
+        if is_above {
+            row!(BulkheadGone);
+        } else {
+            row!(BulkheadPasses);
+        }
         let next = if is_above { None } else { list.grant_first() };
         let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
             let (in_use, queued) = split(word);
@@ -167,6 +184,7 @@ impl Bulkhead {
         waiters.with(|list| {
             let place = list.settle(ticket, abandon);
             if place == Place::Left {
+                row!(BulkheadGivesUp);
                 Self::drop_queued(word, 1);
             }
             place
@@ -179,6 +197,7 @@ impl Bulkhead {
             return;
         }
         let tickets = waiters.with(|list| {
+            row!(BulkheadTurnsAway);
             let tickets = list.turn_away_all();
             Self::drop_queued(word, u32::try_from(tickets.len()).unwrap_or(u32::MAX));
             tickets

@@ -10,6 +10,8 @@
 //! | is the circuit inside still closed? | `breaker_open` |
 //! | do the wait and half an attempt fit into the time left? | `no_time_left` |
 //! | does the budget pay? | `budget_exhausted` |
+//!
+//! Every row, and the vectors that take it: docs/spec/transitions.md#retry.
 
 mod backoff;
 mod budget;
@@ -77,22 +79,36 @@ impl Retry {
     /// The reason, one of the table's.
     pub fn wait(&self, now: Situation) -> Result<Wait, &'static str> {
         if now.attempt >= self.max_attempts {
+            row!(RetryExhausted);
             return Err("attempts_exhausted");
         }
         let server_ms = match now.pushback {
             Pushback::None => 0,
-            Pushback::Never => return Err("retry_after_never"),
-            Pushback::After(ms) if ms > self.retry_after_max_ms => return Err("retry_after_too_long"),
-            Pushback::After(ms) => ms,
+            Pushback::Never => {
+                row!(RetryNever);
+                return Err("retry_after_never");
+            }
+            Pushback::After(ms) if ms > self.retry_after_max_ms => {
+                row!(RetryTooLong);
+                return Err("retry_after_too_long");
+            }
+            Pushback::After(ms) => {
+                row!(RetryServer);
+                ms
+            }
         };
         if now.breaker_open && !self.wait_for_breaker {
+            row!(RetryOpen);
             return Err("breaker_open");
         }
         let own_ns = self.backoff.wait_ns(now.waits, now.previous_ns, now.draw);
         let ms = own_ns.div_ceil(MS).saturating_add(server_ms);
         let needed = ms.saturating_mul(MS).saturating_add(now.attempt_ns / 2);
         match now.left_ns {
-            Some(left) if needed >= left => Err("no_time_left"),
+            Some(left) if needed >= left => {
+                row!(RetryNoTime);
+                Err("no_time_left")
+            }
             _ => Ok(Wait { own_ns, ms }),
         }
     }

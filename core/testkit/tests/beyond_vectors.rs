@@ -1,0 +1,89 @@
+//! The rows of the transition tables that no vector can take, taken by hand. A row that says so (`elsewhere`) and is not taken here fails.
+
+use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
+
+use seawall_engine::chance::Source;
+use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
+use seawall_engine::pipeline::{Begin, Call, DeadLetter, Env, Fallback, Policy};
+use seawall_engine::policy::bulkhead::{WaitList, Waiters};
+use seawall_engine::policy::chaos::Chaos;
+use seawall_engine::step::{Finish, Injection, Input, Output, StepEnd, TimerReason};
+use seawall_engine::table::transitions::{TRANSITIONS, take};
+use seawall_engine::time::SECOND;
+
+#[derive(Default)]
+struct Locked(Mutex<WaitList>);
+
+impl Waiters for Locked {
+    fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {
+        work(&mut self.0.lock().expect("no waiter panics"))
+    }
+}
+
+/// What a call under `policy` does on these inputs, each at its moment.
+fn play(policy: &Policy, begin: Begin, inputs: &[(u64, Input)]) -> Vec<Output> {
+    let (word, seen, waiters, source) = (AtomicU64::new(0), AtomicU64::new(0), Locked::default(), Source::new(0, ""));
+    let env = Env {
+        policy,
+        breaker: &[],
+        window: &[],
+        bulkhead: &word,
+        waiters: &waiters,
+        rate_limit: &word,
+        hedge: &[],
+        budget: &[],
+        chaos_seen: &seen,
+        source,
+        chaos_source: source,
+        armed: true,
+        key: None,
+    };
+    let (mut call, mut out) = (Call::new(begin), Default::default());
+    call.step(&env, 0, Input::Start, &mut out);
+    inputs.iter().for_each(|(now, input)| call.step(&env, *now, *input, &mut out));
+    out.into_iter().collect()
+}
+
+fn ended(kind: Kind) -> Input {
+    Input::Ended { attempt: 1, outcome: Outcome { kind, bits: Bits(0), status: 0, pushback: Pushback::None } }
+}
+
+fn finishes(outputs: &[Output], how: Finish) -> bool {
+    matches!(outputs.last(), Some(Output::Finish(finish)) if *finish == how)
+}
+
+#[test]
+fn rows_that_no_vector_can_take_are_taken_here() {
+    take().for_each(drop);
+
+    let plain = play(&Policy::default(), Begin::default(), &[(0, ended(Kind::Cancelled))]);
+    assert!(finishes(&plain, Finish::Cancelled), "a callee that was cancelled is nobody's failure");
+
+    let letters = Policy { dead_letter: Some(DeadLetter { has_on: false }), ..Policy::default() };
+    let failing = [(0, ended(Kind::Error)), (0, Input::Classified(Bits(0))), (0, Input::Cancelled)];
+    let writing = play(&letters, Begin::default(), &failing);
+    assert!(matches!(writing.last(), Some(Output::Letter)), "the write ends first");
+    let written = play(&letters, Begin::default(), &[&failing[..], &[(0, Input::LetterEnded(true))]].concat());
+    assert!(finishes(&written, Finish::Cancelled));
+
+    let hurried = Begin { left_ns: Some(SECOND), ..Begin::default() };
+    let late = play(&Policy::default(), hurried, &[(SECOND, Input::Timer { reason: TimerReason::Total, attempt: 0 })]);
+    assert!(late.iter().any(|output| matches!(output, Output::Cancel(1))) && finishes(&late, Finish::Error));
+
+    let stale = Policy { fallback: Some(Fallback { steps: 0, stale: true, has_on: false }), ..Policy::default() };
+    let kept = [(0, ended(Kind::Error)), (0, Input::Classified(Bits(0))), (0, Input::FallbackEnded(StepEnd::Returned))];
+    assert!(finishes(&play(&stale, Begin::default(), &kept), Finish::Fallback(None)), "the last good value answers");
+
+    let stream = Begin { stream: true, ..Begin::default() };
+    assert!(finishes(&play(&Policy::default(), stream, &[(0, Input::Stopped(1))]), Finish::Cancelled));
+
+    let chaos = Chaos { rate: 10_000, faults: vec![], outcomes: vec![1], behavior: false, latency_ms: (0, 0), ends_at: u64::MAX };
+    let struck = play(&Policy { chaos: Some(chaos), ..Policy::default() }, Begin::default(), &[]);
+    assert!(struck.iter().any(|output| matches!(output, Output::Start { injected: Some(Injection::Outcome(0)), .. })));
+
+    let taken: Vec<&str> = take().map(|row| row.id).collect();
+    let missing: Vec<&str> =
+        TRANSITIONS.iter().filter(|row| !row.elsewhere.is_empty()).map(|row| row.id).filter(|id| !taken.contains(id)).collect();
+    assert!(missing.is_empty(), "neither a vector nor this test takes {missing:?}");
+}
