@@ -2,10 +2,13 @@
 //
 //     node tests/conformance/node/run.mjs [file or folder …]      default: all of tests/vectors
 //     node tests/conformance/node/run.mjs --stdin                 a vector a line, answered by a line of JSON each
+//     node tests/conformance/node/run.mjs --reach                 the events, codes and reasons that all vectors brought to hooks and errors
 
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+
+import { onEvent } from 'seawall';
 
 import { difference } from './difference.mjs';
 import { play } from './player.mjs';
@@ -15,6 +18,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..', '..');
 
 const paths = process.argv.slice(2);
 if (paths[0] === '--stdin') await serve();
+else if (paths[0] === '--reach') await reach();
 else await compare(paths.length > 0 ? paths : [join(root, 'tests', 'vectors')]);
 
 async function compare(folders) {
@@ -39,6 +43,23 @@ async function serve() {
   for await (const line of createInterface({ input: process.stdin })) {
     console.log(JSON.stringify(await answer(line)));
   }
+}
+
+/** Plays all vectors, and prints the events that hooks saw, and the codes and reasons that errors and events carried. */
+async function reach() {
+  const seen = { event: new Set(), code: new Set(), reason: new Set() };
+  onEvent((event) => {
+    for (const field of ['event', 'code', 'reason']) if (typeof event[field] === 'string') seen[field].add(event[field]);
+  });
+  for (const vector of files([join(root, 'tests', 'vectors')]).flatMap(read)) {
+    for (const line of await play(vector)) {
+      const [, code, rest] = /(?: raises |^letter )(\S+)(.*)/.exec(line) ?? [];
+      if (code !== undefined) seen.code.add(code);
+      const reason = / reason=(\S+)/.exec(rest ?? '');
+      if (reason !== null) seen.reason.add(reason[1]);
+    }
+  }
+  console.log(JSON.stringify(Object.fromEntries(Object.entries(seen).map(([kind, names]) => [kind, [...names].sort()]))));
 }
 
 async function answer(line) {

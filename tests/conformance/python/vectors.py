@@ -11,7 +11,7 @@ import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -329,8 +329,33 @@ def serve(play: Callable[[Vector], list[str]]) -> None:
         print(json.dumps(answer), flush=True)
 
 
+def reach(play: Callable[[Vector], list[str]]) -> None:
+    """Plays all vectors, and prints the events that hooks saw, and the codes and reasons that errors and events carried."""
+    seen: dict[str, set[str]] = {"event": set(), "code": set(), "reason": set()}
+
+    def hook(event: Mapping[str, Any]) -> None:
+        seen["event"].add(event["event"])
+        for field in ("code", "reason"):
+            seen[field].update([event[field]] if isinstance(event.get(field), str) else [])
+
+    seawall.on_event(hook)
+    for path in sorted(FOLDER.glob("*/*.json")):
+        for vector in read(path):
+            try:
+                lines = play(vector)
+            except DoesNotApply:
+                continue
+            raised = [line.split(" raises ")[1].split() for line in lines if " raises " in line]
+            seen["code"].update(words[0] for words in raised)
+            seen["code"].update(line.split()[1] for line in lines if line.startswith("letter "))
+            seen["reason"].update(word.removeprefix("reason=") for words in raised for word in words if word.startswith("reason="))
+    print(json.dumps({kind: sorted(names) for kind, names in seen.items()}))
+
+
 def run(play: Callable[[Vector], list[str]]) -> None:
     """The whole program."""
+    if sys.argv[1:] == ["--reach"]:
+        return reach(play)
     if sys.argv[1:] == ["--stdin"]:
         serve(play)
     else:
