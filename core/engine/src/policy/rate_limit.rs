@@ -86,8 +86,9 @@ impl RateLimit {
         if seeded(Fault::AnyTurnGivenBack) {
             return word.store(before, Ordering::Relaxed);
         }
-        row!(RateGiveBack);
-        let _ = word.compare_exchange(reservation, before, Ordering::Relaxed, Ordering::Relaxed);
+        if word.compare_exchange(reservation, before, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            row!(RateGiveBack);
+        }
     }
 }
 

@@ -249,7 +249,7 @@ impl Cell<'_> {
         if opens > 0 {
             row!(BreakerGrows);
         }
-        if server_ms > self.options.break_ms {
+        if opens == 0 && server_ms > self.options.break_ms {
             row!(BreakerServer);
         }
         // Relaxed: told to people, decided upon by nobody.

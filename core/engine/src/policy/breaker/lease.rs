@@ -87,10 +87,7 @@ impl Cell<'_> {
     pub(super) fn end_slot(&self, generation: u32, slot: u32, deadline_ms: u64, succeeded: Option<bool>, now_ms: u64) -> bool {
         let Some(word) = self.slots().get(slot as usize) else { return false };
         let (code, at_ms) = match succeeded {
-            None => {
-                row!(BreakerGivesBack);
-                (FREE, 0)
-            }
+            None => (FREE, 0),
             Some(true) => (SUCCEEDED, 0),
             Some(false) => (FAILED, now_ms),
         };
@@ -99,7 +96,11 @@ impl Cell<'_> {
             word.store(pack(generation, code, at_ms), Ordering::SeqCst);
             return true;
         }
-        word.compare_exchange(mine, pack(generation, code, at_ms), Ordering::SeqCst, Ordering::SeqCst).is_ok()
+        let ended = word.compare_exchange(mine, pack(generation, code, at_ms), Ordering::SeqCst, Ordering::SeqCst).is_ok();
+        if ended && succeeded.is_none() {
+            row!(BreakerGivesBack);
+        }
+        ended
     }
 
     /// Holds the slot for another lease from `now`, for each item of a stream. A lease that lapsed or ended stays as it is. Gives the permit

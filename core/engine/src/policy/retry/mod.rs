@@ -92,10 +92,7 @@ impl Retry {
                 row!(RetryTooLong);
                 return Err("retry_after_too_long");
             }
-            Pushback::After(ms) => {
-                row!(RetryServer);
-                ms
-            }
+            Pushback::After(ms) => ms,
         };
         if now.breaker_open && !self.wait_for_breaker {
             row!(RetryOpen);
@@ -109,7 +106,12 @@ impl Retry {
                 row!(RetryNoTime);
                 Err("no_time_left")
             }
-            _ => Ok(Wait { own_ns, ms }),
+            _ => {
+                if server_ms > 0 {
+                    row!(RetryServer);
+                }
+                Ok(Wait { own_ns, ms })
+            }
         }
     }
 }
