@@ -18,7 +18,8 @@ const PREEMPTIONS: usize = 3;
 pub fn holds(protocol: &str, model: impl Fn() + Send + Sync + 'static) {
     fault::seed(None);
     let executions = explore(model);
-    println!("{protocol}: holds in {executions} executions");
+    // A line of its own: the harness writes its lines in pieces, and two models run at once.
+    println!("\n{protocol}: holds in {executions} executions");
 }
 
 /// Explores `model` with `fault` seeded, until an execution fails.
@@ -36,7 +37,7 @@ pub fn breaks(protocol: &str, fault: Fault, model: impl Fn() + Send + Sync + 'st
     fault::seed(None);
     let seen = seen.load(Ordering::Relaxed);
     assert!(explored.is_err(), "{protocol}: {fault:?} went unnoticed in {seen} executions");
-    println!("{protocol}: {fault:?} caught in execution {seen}");
+    println!("\n{protocol}: {fault:?} caught in execution {seen}");
 }
 
 fn explore(model: impl Fn() + Send + Sync + 'static) -> usize {
