@@ -1,5 +1,7 @@
 //! Plays one vector.
 
+mod admin;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::{CalleeError, bits, result_bits};
 use crate::raises::{Failed, raises, report};
 use crate::seen::Seen;
+use crate::spec::{spec, stale_key};
 use crate::stream::Stream;
 use crate::transcript::Transcript;
 use crate::vector::{Step, Vector, duration_ms};
@@ -81,37 +84,6 @@ pub(crate) struct Player<'a> {
     raced: bool,
     /// Whether a callee was cut.
     cut: bool,
-}
-
-/// The key of a call's good value: what `stale_key` maps its payload to, else the payload.
-fn stale_key(fallback: &Value, payload: &str) -> String {
-    fallback["stale_key"].get(payload).and_then(Value::as_str).unwrap_or(payload).to_owned()
-}
-
-/// The spec of a vector's policy: callables become marks.
-fn spec(vector: &Vector) -> String {
-    let mut parts = vector.config.clone();
-    let name = parts.remove("name");
-    let keyed = parts.remove("key").is_some();
-    let mode = parts.remove("mode");
-    for options in parts.values_mut().filter_map(Value::as_object_mut) {
-        for name in ["on", "ignore", "on_result", "stale_key"] {
-            if options.contains_key(name) {
-                options.insert(name.into(), json!(true));
-            }
-        }
-        if let Some(steps) = options.get("steps").and_then(Value::as_array).map(Vec::len) {
-            options.insert("steps".into(), json!(steps));
-        }
-        if options.get("fault").is_some_and(Value::is_string) {
-            options.insert("fault".into(), json!({"faults": 1}));
-        }
-        if let Some(outcomes) = options.get("outcome").and_then(Value::as_array).map(Vec::len) {
-            options.insert("outcome".into(), json!({"faults": outcomes}));
-        }
-    }
-    // The raw runner is neither language, and callables are only allowed in code; vectors write durations as text in both.
-    json!({"name": name, "dialect": "node", "seed": vector.seed, "keyed": keyed, "mode": mode, "parts": parts}).to_string()
 }
 
 impl<'a> Player<'a> {
@@ -346,7 +318,7 @@ impl<'a> Player<'a> {
     /// The attempt returns what chaos says, as if the callee had.
     fn inject_outcome(&mut self, name: &str, attempt: u32, place: usize) -> Result<Vec<Op>, String> {
         let (config, now) = (self.config, self.now);
-        let value = config.get("chaos").and_then(|chaos| chaos["outcome"].get(place)).cloned().unwrap_or_default();
+        let value = config.get("chaos").and_then(|chaos| chaos["outcome"][place].get("value")).cloned().unwrap_or_default();
         let bits = result_bits(config, &value);
         let running = self.running(name)?;
         running.values.insert(attempt, value);
@@ -468,35 +440,6 @@ impl<'a> Player<'a> {
             }
         }
         self.now = self.now.max(target);
-    }
-
-    /// Loads a policy file that says this of the policy.
-    fn reload(&mut self, parts: &Map<String, Value>) -> Result<(), String> {
-        let name = self.policy.label();
-        let path = std::env::temp_dir().join(format!("seawall-vector-{}.json", std::process::id()));
-        std::fs::write(&path, json!({"policy": {name: parts}}).to_string()).map_err(|error| error.to_string())?;
-        let loaded = seawall_runtime::load(&path.to_string_lossy(), None, self.now);
-        std::fs::remove_file(&path).map_err(|error| error.to_string())?;
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        loaded.events.iter().for_each(|record| self.seen.record(record));
-        for ticket in loaded.tickets {
-            self.woken.extend(i64::try_from(ticket).ok().and_then(|ticket| self.parked.remove(&ticket)));
-        }
-        self.wake()
-    }
-
-    fn admin(&mut self, verb: &str, step: &Step) -> Result<(), String> {
-        let (key, reason, now) = (step.key.as_deref(), step.reason.as_deref().unwrap_or(""), self.now);
-        let expires = step.expires_in.as_deref().map(duration_ms);
-        self.keys.insert(step.key.clone());
-        let done = match verb {
-            "mode" => self.policy.set_mode(step.mode.as_deref().unwrap_or(""), reason, None, expires, now).map(|record| vec![record]),
-            "isolate" => self.policy.breaker_isolate(key, reason, None, expires, now),
-            "disable" => self.policy.breaker_disable(key, reason, None, expires, now),
-            "reset" => self.policy.breaker_reset(key),
-            _ => return Err(format!("unknown admin verb `{verb}`")),
-        };
-        done.map(|records| records.iter().for_each(|record| self.seen.record(record))).map_err(|error| error.to_string())
     }
 
     fn rest(&mut self) {

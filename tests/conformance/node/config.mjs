@@ -63,7 +63,7 @@ function camel(options) {
       const option = name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
       if (name === 'on_result') return [option, (result) => value.some((rejected) => JSON.stringify(rejected) === JSON.stringify(result))];
       if (name === 'stale_key') return [option, (payload) => value[payload] ?? payload];
-      if (name === 'outcome') return [option, value.map((result) => () => result)];
+      if (name === 'outcome') return [option, value.map(({ value: result, weight = 1 }) => [() => result, weight])];
       if (name === 'retry_budget' && value !== null && typeof value === 'object') return [option, camel(value)];
       return [option, value];
     }),
