@@ -10,6 +10,7 @@ mod player;
 mod raises;
 mod rows;
 mod seen;
+mod spec;
 mod stream;
 mod transcript;
 pub mod vector;

@@ -1,5 +1,7 @@
 //! Plays one vector.
 
+mod admin;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::failure::{CalleeError, bits, result_bits};
 use crate::raises::{Failed, raises, report};
 use crate::seen::Seen;
+use crate::spec::{spec, stale_key};
 use crate::stream::Stream;
 use crate::transcript::Transcript;
 use crate::vector::{Step, Vector, duration_ms};
@@ -68,6 +71,8 @@ pub(crate) struct Player<'a> {
     keys: BTreeSet<Option<String>>,
     breakers: BTreeMap<Option<String>, String>,
     letters: Vec<String>,
+    /// The good values kept, by slot.
+    stale: BTreeMap<i64, Value>,
     pub(crate) transcript: Transcript,
     seen: Seen,
     /// The calls that had something to do since the last rest, and whether any of them waited.
@@ -79,28 +84,6 @@ pub(crate) struct Player<'a> {
     raced: bool,
     /// Whether a callee was cut.
     cut: bool,
-}
-
-/// The spec of a vector's policy: callables become marks.
-fn spec(vector: &Vector) -> String {
-    let mut parts = vector.config.clone();
-    let name = parts.remove("name");
-    let keyed = parts.remove("key").is_some();
-    for options in parts.values_mut().filter_map(Value::as_object_mut) {
-        for name in ["on", "ignore", "on_result"] {
-            if options.contains_key(name) {
-                options.insert(name.into(), json!(true));
-            }
-        }
-        if let Some(steps) = options.get("steps").and_then(Value::as_array).map(Vec::len) {
-            options.insert("steps".into(), json!(steps));
-        }
-        if options.get("fault").is_some_and(Value::is_string) {
-            options.insert("fault".into(), json!({"faults": 1}));
-        }
-    }
-    // The raw runner is neither language, and callables are only allowed in code; vectors write durations as text in both.
-    json!({"name": name, "dialect": "node", "seed": vector.seed, "keyed": keyed, "parts": parts}).to_string()
 }
 
 impl<'a> Player<'a> {
@@ -122,6 +105,7 @@ impl<'a> Player<'a> {
             keys: BTreeSet::new(),
             breakers: BTreeMap::new(),
             letters: Vec::new(),
+            stale: BTreeMap::new(),
             transcript: Transcript::default(),
             seen: Seen::default(),
             busy: BTreeSet::new(),
@@ -321,11 +305,24 @@ impl<'a> Player<'a> {
             let ended = Ended { attempt: number, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: &fault_name };
             return Ok(running.call.ended(now, ended));
         }
+        if fault < -1 {
+            return self.inject_outcome(name, number, usize::try_from(-2 - fault).unwrap_or(0));
+        }
         running.latest = number;
         running.open.insert(number);
         let place = running.place;
         self.transcript.line(place, format!("@{} {name} attempt {attempt}", now / MS));
         Ok(Vec::new())
+    }
+
+    /// The attempt returns what chaos says, as if the callee had.
+    fn inject_outcome(&mut self, name: &str, attempt: u32, place: usize) -> Result<Vec<Op>, String> {
+        let (config, now) = (self.config, self.now);
+        let value = config.get("chaos").and_then(|chaos| chaos["outcome"][place].get("value")).cloned().unwrap_or_default();
+        let bits = result_bits(config, &value);
+        let running = self.running(name)?;
+        running.values.insert(attempt, value);
+        Ok(running.call.ended(now, Ended { attempt, kind: 0, bits, status: 0, retry_after_ms: -1, error_type: "" }))
     }
 
     fn failed(&mut self, name: &str, [how, attempt, code, retry_after_ms]: [i64; 4], next: Option<u8>) -> Result<Vec<Op>, String> {
@@ -361,6 +358,14 @@ impl<'a> Player<'a> {
     fn fall_back(&mut self, name: &str, step: i64) -> Result<Vec<Op>, String> {
         let now = self.now;
         let fallback = self.config.get("fallback").cloned().unwrap_or_default();
+        if step < 0 {
+            let slot = self.policy.stale_find(&stale_key(&fallback, name), now);
+            let kept = self.stale.get(&slot).cloned();
+            let running = self.running(name)?;
+            let how = if kept.is_some() { 1 } else { 3 };
+            running.fallback = kept.unwrap_or_default();
+            return Ok(running.call.fallback_ended(now, how));
+        }
         let running = self.running(name)?;
         let step = usize::try_from(step).unwrap_or(0);
         let chosen = fallback.get("steps").and_then(|steps| steps.get(step)).unwrap_or(&fallback);
@@ -373,7 +378,30 @@ impl<'a> Player<'a> {
         }
     }
 
+    /// Keeps a good value for calls that fail later.
+    fn keep(&mut self, name: &str, number: i64) -> Result<(), String> {
+        let Some(fallback) = self.config.get("fallback").filter(|fallback| fallback["stale_if_error"] == json!(true)) else {
+            return Ok(());
+        };
+        let running = self.running(name)?;
+        let value = u32::try_from(number).ok().and_then(|number| running.values.get(&number)).cloned().unwrap_or_default();
+        if result_bits(self.config, &value) != 0 {
+            // A result that was rejected is returned in the end, but it is not a good one.
+            return Ok(());
+        }
+        // What a value takes differs between languages, so max_bytes is no matter of vectors.
+        let (slot, forgotten) = self.policy.stale_put(&stale_key(fallback, name), 1, self.now);
+        forgotten.iter().for_each(|slot| drop(self.stale.remove(slot)));
+        if slot >= 0 {
+            self.stale.insert(slot, value);
+        }
+        Ok(())
+    }
+
     fn finish(&mut self, name: &str, what: i64, number: i64) -> Result<(), String> {
+        if what == 0 && !self.is_stream {
+            self.keep(name, number)?;
+        }
         let has_retry = self.config.contains_key("retry");
         let at = self.now / MS;
         let is_stream = self.is_stream;
@@ -412,35 +440,6 @@ impl<'a> Player<'a> {
             }
         }
         self.now = self.now.max(target);
-    }
-
-    /// Loads a policy file that says this of the policy.
-    fn reload(&mut self, parts: &Map<String, Value>) -> Result<(), String> {
-        let name = self.policy.label();
-        let path = std::env::temp_dir().join(format!("seawall-vector-{}.json", std::process::id()));
-        std::fs::write(&path, json!({"policy": {name: parts}}).to_string()).map_err(|error| error.to_string())?;
-        let loaded = seawall_runtime::load(&path.to_string_lossy(), None, self.now);
-        std::fs::remove_file(&path).map_err(|error| error.to_string())?;
-        let loaded = loaded.map_err(|error| error.to_string())?;
-        loaded.events.iter().for_each(|record| self.seen.record(record));
-        for ticket in loaded.tickets {
-            self.woken.extend(i64::try_from(ticket).ok().and_then(|ticket| self.parked.remove(&ticket)));
-        }
-        self.wake()
-    }
-
-    fn admin(&mut self, verb: &str, step: &Step) -> Result<(), String> {
-        let (key, reason, now) = (step.key.as_deref(), step.reason.as_deref().unwrap_or(""), self.now);
-        let expires = step.expires_in.as_deref().map(duration_ms);
-        self.keys.insert(step.key.clone());
-        let done = match verb {
-            "mode" => self.policy.set_mode(step.mode.as_deref().unwrap_or(""), reason, None, expires, now).map(|record| vec![record]),
-            "isolate" => self.policy.breaker_isolate(key, reason, None, expires, now),
-            "disable" => self.policy.breaker_disable(key, reason, None, expires, now),
-            "reset" => self.policy.breaker_reset(key),
-            _ => return Err(format!("unknown admin verb `{verb}`")),
-        };
-        done.map(|records| records.iter().for_each(|record| self.seen.record(record))).map_err(|error| error.to_string())
     }
 
     fn rest(&mut self) {

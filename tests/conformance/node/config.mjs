@@ -24,10 +24,10 @@ export function milliseconds(text) {
 
 /** The policy, and the name of the queue that its letters go to. */
 export function build(config, isStream) {
-  const { name, key, ...parts } = config;
+  const { name, key, mode, ...parts } = config;
   const queue = config.dead_letter?.queue ?? name ?? 'vectors';
   const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue, isStream));
-  const options = key === true ? { key: (_, given) => given } : {};
+  const options = { ...(key === true ? { key: (_, given) => given } : {}), ...(mode === undefined ? {} : { mode }) };
   const policy = name === undefined ? seawall.policy(options, ...made) : seawall.policy(name, options, ...made);
   return { policy, queue };
 }
@@ -62,6 +62,8 @@ function camel(options) {
     Object.entries(options).map(([name, value]) => {
       const option = name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
       if (name === 'on_result') return [option, (result) => value.some((rejected) => JSON.stringify(rejected) === JSON.stringify(result))];
+      if (name === 'stale_key') return [option, (payload) => value[payload] ?? payload];
+      if (name === 'outcome') return [option, value.map(({ value: result, weight = 1 }) => [() => result, weight])];
       if (name === 'retry_budget' && value !== null && typeof value === 'object') return [option, camel(value)];
       return [option, value];
     }),

@@ -92,18 +92,24 @@ def build(vector: Vector, keys: dict[str, str], thread: bool) -> seawall.Policy[
     """The policy of a vector. `keys` maps the payload of a call to its key."""
     config = dict(vector["config"])
     name = config.pop("name", None)
+    mode = config.pop("mode", None)
     key = (lambda payload: keys[payload]) if config.pop("key", False) else None
     if thread:
         config["timeout"] = {**config.get("timeout", {}), "thread": True}
     is_stream = vector.get("stream", False)
     parts = [_part(strategy, dict(options), name, is_stream) for strategy, options in config.items()]
-    return seawall.policy(name, *parts, key=key)
+    return seawall.policy(name, *parts, key=key, mode=mode)
 
 
 def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: bool) -> seawall.Policy[Any]:
     rejected = options.pop("on_result", None)
     if rejected is not None:
         options["on_result"] = lambda result: result in rejected
+    if "stale_key" in options:
+        keys = options.pop("stale_key")
+        options["stale_key"] = lambda payload: keys.get(payload, payload)
+    if strategy == "chaos" and "outcome" in options:
+        options["outcome"] = [(_outcome(one["value"]), one.get("weight", 1)) for one in options["outcome"]]
     if strategy == "fallback" and "steps" in options:
         steps = [_fallback_step(step, is_stream) for step in options.pop("steps")]
         return seawall.fallback(*steps, **options)
@@ -116,6 +122,10 @@ def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: b
         options["fault"] = lambda: CalleeError(fault)
     make: Callable[..., seawall.Policy[Any]] = getattr(seawall, strategy)
     return make(**options)
+
+
+def _outcome(value: Any) -> Callable[[], Any]:
+    return lambda: value
 
 
 def _fallback_step(step: dict[str, Any], is_stream: bool) -> Callable[[str], Any]:

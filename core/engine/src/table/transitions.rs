@@ -93,8 +93,7 @@ rows! {
     LetterCancelled "failure.letter.cancelled", "letter", "`Cancelled`: the write ends first" => "finished",
         elsewhere "the raw runner writes at once";
     FallbackStep "failure.fallback.step", "fallback", "the next step of the chain" => "fallback";
-    FallbackStale "failure.fallback.stale", "fallback", "`stale_if_error`: the last good value is asked for first" => "fallback",
-        elsewhere "the raw runner keeps no results";
+    FallbackStale "failure.fallback.stale", "fallback", "`stale_if_error`: the last good value is asked for first" => "fallback";
     FallbackReturned "failure.fallback.returned", "fallback", "`FallbackEnded`: a value" => "finished";
     FallbackFailed "failure.fallback.failed", "fallback", "`FallbackEnded`: the step failed" => "fallback";
     FallbackNone "failure.fallback.surfaces", "fallback", "no step is left, or the fallback does not count it" => "finished";
@@ -187,8 +186,7 @@ rows! {
         elsewhere "a vector's consumer stops only while it holds an item";
 
     ChaosFault "chaos.armed.fault", "armed", "struck: a fault stands in the callee's place" => "struck";
-    ChaosOutcome "chaos.armed.outcome", "armed", "struck: a result stands in the callee's place" => "struck",
-        elsewhere "a vector injects errors alone";
+    ChaosOutcome "chaos.armed.outcome", "armed", "struck: a result stands in the callee's place" => "struck";
     ChaosLatency "chaos.armed.latency", "armed", "struck: the attempt is late" => "struck";
     ChaosMiss "chaos.armed.misses", "armed", "the draw lies beyond `rate`" => "armed";
     ChaosOver "chaos.armed.over", "armed", "its end has come" => "over";
