@@ -50,6 +50,8 @@ SUITES = [
     suite("format", ["cargo", "fmt", "--all", "--check"], counts.one),
     suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", *PROFILE, "--", "-D", "warnings"], counts.one),
     suite("rust", ["cargo", "test", "--workspace", "--no-fail-fast", *PROFILE], counts.cargo),
+    # The adapters of the crate; a feature must not change what is under the others.
+    suite("rust-features", ["cargo", "test", "-p", "seawall", "--all-features", "--no-fail-fast", *PROFILE], counts.cargo),
     suite("loom", [PYTHON, "tests/ci/loom.py"], counts.plain),
     suite("drift", xtask("generate", "--check"), counts.plain),
     suite("arrows", xtask("arrows"), counts.plain),
