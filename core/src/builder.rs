@@ -24,6 +24,12 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
+    /// Whether a success needs no function of the caller's, and an error is answered by none.
+    pub(crate) fn are_plain(&self) -> bool {
+        let judges_results = [&self.retry, &self.breaker, &self.all].iter().any(|asked| asked.judges_results());
+        self.steps.is_empty() && !judges_results
+    }
+
     /// What a strategy says of errors; where it says nothing, what the policy says holds.
     pub(crate) fn errors<'a>(&'a self, own: &'a Asked) -> &'a Asked {
         if own.judges_errors() { own } else { &self.all }
@@ -44,6 +50,7 @@ pub struct PolicyBuilder {
     parts: Map<String, Value>,
     keyed: bool,
     seed: Option<u64>,
+    quick: bool,
     rules: Rules,
 }
 
@@ -58,7 +65,7 @@ pub fn policy(name: impl Into<String>) -> PolicyBuilder {
 impl PolicyBuilder {
     /// A policy that shares its state with no other.
     pub fn unnamed() -> Self {
-        Self { name: None, parts: Map::new(), keyed: false, seed: None, rules: Rules::default() }
+        Self { name: None, parts: Map::new(), keyed: false, seed: None, quick: true, rules: Rules::default() }
     }
 
     fn part(mut self, strategy: &str, written: Written) -> Self {
@@ -154,6 +161,13 @@ impl PolicyBuilder {
         self
     }
 
+    /// Every call goes through the machine, for tests that compare the two ways.
+    #[doc(hidden)]
+    pub fn without_quick_path(mut self) -> Self {
+        self.quick = false;
+        self
+    }
+
     /// The policy.
     ///
     /// # Errors
@@ -171,7 +185,7 @@ impl PolicyBuilder {
             return Err(ConfigError::new(policy.label(), "fallback: its answers are values and functions of the code; give them there"));
         }
         let label = intern(&policy.label());
-        Ok(Policy::new(policy, label, self.rules, has("hedge")))
+        Ok(Policy::new(policy, label, self.rules, has("hedge"), self.quick))
     }
 }
 

@@ -38,6 +38,12 @@ pub(crate) fn current() -> Option<Arc<Frame>> {
     CURRENT.with(|current| current.borrow().clone())
 }
 
+/// Whether a call on this thread would be inside another.
+#[inline]
+pub(crate) fn is_inside() -> bool {
+    CURRENT.with(|current| current.borrow().is_some())
+}
+
 /// The correlation id of the call that this thread is inside.
 #[must_use]
 pub fn correlation_id() -> Option<String> {

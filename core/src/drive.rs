@@ -15,11 +15,12 @@ use seawall_engine::outcome::{Bits, Kind};
 use seawall_engine::step::TimerReason;
 use seawall_engine::table::errors::ERRORS;
 use seawall_engine::time::MS;
-use seawall_runtime::{Call, ConfigError, Ended, Op, clock};
+use seawall_runtime::{Call, ConfigError, Ended, Op, clock, ids};
 
 use crate::context::{self, Frame};
 use crate::error::{About, Error, Injected, Rejection, TimeoutExceeded};
 use crate::policy::{Current, Shared, whole_ms};
+use crate::quick::Held;
 use crate::rules::RetryAfter;
 use crate::timer::Timer;
 use crate::wake::{self, Parked};
@@ -104,12 +105,34 @@ impl<'p, T: 'static, E: 'static, F, Fut> Driver<'p, T, E, F, Fut> {
         let flags = if style == Style::Blocking { COOPERATIVE } else { 0 };
         let left_ms = frame.deadline.map_or(-1, |at| i64::try_from(at.saturating_sub(now) / MS).unwrap_or(i64::MAX));
         let mut call = Call::new(&shared.policy, key, &frame.correlation_id, flags, left_ms, 0)?;
-        let own = call.within(&frame.chain);
-        frame.chain.push(own);
-        let mut driver = Self {
+        frame.chain.push(call.within(&frame.chain));
+        let ops = call.start(now);
+        // What is inside the call has no more time than the call.
+        if let Ok(left) = u64::try_from(call.left_ms(now)) {
+            frame.deadline = Some(now.saturating_add(left.saturating_mul(MS)));
+        }
+        let mut driver = Self::around(shared, style, call, frame, function);
+        driver.key = key.map(Into::into);
+        driver.ops.extend(ops);
+        Ok(driver)
+    }
+
+    /// A call whose first attempt was made on the quick path and ended so.
+    pub(crate) fn resume(shared: &'p Shared, style: Style, held: Held<'_>, result: Result<T, E>, function: F) -> Self {
+        let flags = if style == Style::Blocking { COOPERATIVE } else { 0 };
+        let correlation_id: Arc<str> = ids::mint().into();
+        let mut call = held.resume(&correlation_id, flags);
+        let chain = vec![call.within(&[])];
+        let mut driver = Self::around(shared, style, call, Frame { chain, correlation_id, deadline: None }, function);
+        driver.report(Heard::Ended(1, result));
+        driver
+    }
+
+    fn around(shared: &'p Shared, style: Style, call: Call, frame: Frame, function: F) -> Self {
+        Self {
             shared,
             style,
-            key: key.map(Into::into),
+            key: None,
             call,
             function,
             frame: Arc::new(frame),
@@ -121,14 +144,7 @@ impl<'p, T: 'static, E: 'static, F, Fut> Driver<'p, T, E, F, Fut> {
             failure: None,
             answer: None,
             is_done: false,
-        };
-        let ops = driver.call.start(now);
-        driver.ops.extend(ops);
-        // What is inside the call has no more time than the call.
-        if let (Ok(left), Some(frame)) = (u64::try_from(driver.call.left_ms(now)), Arc::get_mut(&mut driver.frame)) {
-            frame.deadline = Some(now.saturating_add(left.saturating_mul(MS)));
         }
-        Ok(driver)
     }
 
     /// Runs the call to its end.
@@ -354,7 +370,7 @@ impl<'p, T: 'static, E: 'static, F, Fut> Driver<'p, T, E, F, Fut> {
     /// What only the caller's functions can say of an outcome.
     fn judge(&self, attempt: u32, result: &Result<T, E>) -> Ended<'static> {
         let rules = &self.shared.rules;
-        let ended = Ended { attempt, kind: Kind::Success as u32, bits: 0, status: 0, retry_after_ms: -1, error_type: "" };
+        let ended = succeeded(attempt);
         match result {
             Ok(value) => {
                 let rejects = |own, bit| if rules.results(own).rejects(value) { bit } else { 0 };
@@ -406,7 +422,7 @@ impl<T, E, F, Fut> Drop for Driver<'_, T, E, F, Fut> {
 }
 
 /// What concerns others, of a call that is over.
-fn tell_and_wake(ops: impl IntoIterator<Item = Op>) {
+pub(crate) fn tell_and_wake(ops: impl IntoIterator<Item = Op>) {
     for op in ops {
         match op.code {
             code::WAKE => wake::wake(ms(op.args[0])),
@@ -435,7 +451,11 @@ fn number(argument: i64) -> u32 {
     u32::try_from(argument).unwrap_or(0)
 }
 
-fn cancelled(attempt: u32) -> Ended<'static> {
+pub(crate) fn succeeded(attempt: u32) -> Ended<'static> {
+    Ended { attempt, kind: Kind::Success as u32, bits: 0, status: 0, retry_after_ms: -1, error_type: "" }
+}
+
+pub(crate) fn cancelled(attempt: u32) -> Ended<'static> {
     Ended { attempt, kind: Kind::Cancelled as u32, bits: 0, status: 0, retry_after_ms: -1, error_type: "" }
 }
 

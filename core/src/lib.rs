@@ -12,6 +12,7 @@ pub mod metrics;
 mod nested;
 mod options;
 mod policy;
+mod quick;
 mod rules;
 pub mod testing;
 mod timer;

@@ -6,6 +6,7 @@
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::LazyLock;
 
 use parking_lot::RwLock;
@@ -35,6 +36,29 @@ pub(crate) fn make_known<E: 'static>() {
     if !KNOWN.read().contains_key(&id) {
         KNOWN.write().insert(id, kind_of::<E>);
     }
+}
+
+/// What stands for a type in a word.
+pub(crate) fn mark<E: 'static>() -> u64 {
+    struct Mark(u64);
+
+    impl Hasher for Mark {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0 = bytes.iter().fold(self.0, |mark, byte| mark.rotate_left(8) ^ u64::from(*byte));
+        }
+
+        fn write_u64(&mut self, value: u64) {
+            self.0 = value;
+        }
+
+        fn finish(&self) -> u64 {
+            self.0 | 1
+        }
+    }
+
+    let mut mark = Mark(0);
+    TypeId::of::<E>().hash(&mut mark);
+    mark.finish()
 }
 
 /// What kind of end an error of the callee is.

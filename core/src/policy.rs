@@ -13,6 +13,7 @@ use crate::context::{self, Frame};
 use crate::drive::{Driver, Style};
 use crate::error::{ConfigError, Error};
 use crate::event;
+use crate::quick::{Quick, Start};
 use crate::wake::block_on;
 
 /// A policy. Clones are the same policy, and cheap.
@@ -26,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) label: &'static str,
     pub(crate) rules: Rules,
     pub(crate) hedges: bool,
+    pub(crate) quick: Quick,
 }
 
 /// What an attempt may know of itself.
@@ -65,8 +67,9 @@ pub(crate) struct Said<'a> {
 }
 
 impl Policy {
-    pub(crate) fn new(policy: Arc<seawall_runtime::Policy>, label: &'static str, rules: Rules, hedges: bool) -> Self {
-        Self { shared: Arc::new(Shared { policy, label, rules, hedges }) }
+    pub(crate) fn new(policy: Arc<seawall_runtime::Policy>, label: &'static str, rules: Rules, hedges: bool, quick: bool) -> Self {
+        let quick = Quick::new(quick && rules.are_plain());
+        Self { shared: Arc::new(Shared { policy, label, rules, hedges, quick }) }
     }
 
     /// The policy's name; empty if it has none.
@@ -82,8 +85,20 @@ impl Policy {
     ///
     /// # Errors
     /// The function's own error, or one of ours in its place.
+    #[inline]
     pub fn call<T: 'static, E: 'static>(&self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>> {
-        self.blocking(Said::default(), |_| call())
+        let shared = &*self.shared;
+        match shared.quick.begin(&shared.policy, shared.label) {
+            Start::Begun(held) => match call() {
+                Ok(value) => {
+                    held.succeed();
+                    Ok(value)
+                }
+                failed => block_on(Driver::resume(shared, Style::Blocking, held, failed, |_: &Current<'_>| ready(call())).drive()),
+            },
+            Start::Refused(error) => Err(error),
+            Start::Slow => self.blocking(Said::default(), |_| call()),
+        }
     }
 
     /// The same for a function that is told about its attempt.
@@ -104,7 +119,18 @@ impl Policy {
     where
         Fut: Future<Output = Result<T, E>>,
     {
-        self.concurrent(Said::default(), |_| call()).await
+        let shared = &*self.shared;
+        match shared.quick.begin(&shared.policy, shared.label) {
+            Start::Begun(held) => match call().await {
+                Ok(value) => {
+                    held.succeed();
+                    Ok(value)
+                }
+                failed => Driver::resume(shared, Style::Async, held, failed, |_: &Current<'_>| call()).drive().await,
+            },
+            Start::Refused(error) => Err(error),
+            Start::Slow => self.concurrent(Said::default(), |_| call()).await,
+        }
     }
 
     /// The same for an async function that is told about its attempt.
@@ -127,6 +153,13 @@ impl Policy {
     #[must_use]
     pub fn breaker(&self) -> BreakerHandle<'_> {
         BreakerHandle { policy: &self.shared.policy, key: None }
+    }
+
+    /// Calls that this policy has passed or turned away without the machine, for tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn quick_calls(&self) -> u64 {
+        self.shared.policy.quick_calls()
     }
 
     /// Sets the mode, `enforce`, `shadow` or `disabled`, until it is set again or so much time has passed.

@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::config::ConfigError;
 use crate::events;
 use crate::force::View;
+use crate::grip::{Grip, Place};
 use crate::metrics::CallEnd;
 use crate::mode::Mode;
 use crate::policy::Policy;
@@ -107,6 +108,29 @@ impl Call {
             failure: None,
             now: 0,
         })
+    }
+
+    /// A call whose first attempt was admitted by a [`Grip`] and is running. It has begun.
+    #[must_use]
+    pub fn resume(grip: &Grip, correlation_id: &str, flags: u32, place: Place, admitted: pipeline::Admitted) -> Self {
+        let policy = &grip.policy;
+        let begin = Begin { cooperative: flags & 1 != 0, ordinal: grip.ordinal(place), ..Begin::default() };
+        Self {
+            view: grip.view.same(),
+            begin,
+            said: None,
+            state: Arc::clone(&grip.state),
+            key: None,
+            correlation_id: correlation_id.to_owned(),
+            call: pipeline::Call::resume(begin, admitted),
+            out: Outputs::new(),
+            error_types: Vec::new(),
+            injected: false,
+            counted: 0,
+            failure: None,
+            now: 0,
+            policy: Arc::clone(policy),
+        }
     }
 
     /// Tells, before the start, whose slots the caller's attempts hold already. Gives the number that stands for this call's own slot in the

@@ -89,6 +89,12 @@ impl View {
         view
     }
 
+    /// What another call that began with the same sees, before anything has changed.
+    pub(crate) fn same(&self) -> Self {
+        let (began, window) = (Arc::clone(&self.began), Arc::clone(&self.window));
+        Self { began, seen: self.seen, window, mixed: self.mixed.clone(), is_pinned: self.is_pinned }
+    }
+
     /// Takes up what has changed since the last step.
     pub(crate) fn refresh(&mut self, policy: &Policy, state: &KeyState) {
         let pin = state.half_open_pin();

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::clock;
 use crate::force::View;
+use crate::lanes::Lanes;
 use crate::policy::Policy;
 
 const STATES: [State; 5] = [State::Closed, State::Open, State::HalfOpen, State::Isolated, State::Disabled];
@@ -27,6 +28,8 @@ pub(crate) enum CallEnd {
 }
 
 const CALL_ENDS: [&str; 6] = ["success", "failure", "timeout", "rejected", "cancelled", "fallback"];
+/// The place of success among [`ATTEMPT_ENDS`].
+const SUCCEEDED: usize = 0;
 const ATTEMPT_ENDS: [&str; 4] = ["success", "failure", "cancelled", "ignored"];
 
 /// Relaxed throughout: each counter stands for itself.
@@ -41,6 +44,8 @@ pub(crate) struct Counters {
     lost: AtomicU64,
     injections: AtomicU64,
     overflow: AtomicU64,
+    /// What is counted by thread.
+    pub(crate) lanes: Lanes,
 }
 
 fn up(counter: &AtomicU64) {
@@ -58,7 +63,7 @@ impl Counters {
     pub(crate) fn attempt(&self, state: AttemptState) {
         let place = match state {
             AttemptState::Running => return,
-            AttemptState::Succeeded => 0,
+            AttemptState::Succeeded => SUCCEEDED,
             AttemptState::Failed | AttemptState::TimedOut => 1,
             AttemptState::Cancelled => 2,
             AttemptState::Ignored => 3,
@@ -94,6 +99,7 @@ impl Counters {
             .chain(&self.transitions)
             .chain(single)
             .for_each(|counter| counter.store(0, Ordering::Relaxed));
+        self.lanes.forget();
     }
 }
 
@@ -104,10 +110,16 @@ fn samples(policy: &Policy) -> Vec<Sample> {
     let counters = &policy.counters;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut samples: Vec<Sample> = Vec::new();
-    samples.extend(CALL_ENDS.iter().zip(&counters.calls).map(|(end, count)| ("seawall_calls_total", Some(("outcome", *end)), read(count))));
-    samples.extend(
-        ATTEMPT_ENDS.iter().zip(&counters.attempts).map(|(end, count)| ("seawall_attempts_total", Some(("outcome", *end)), read(count))),
-    );
+    let (passed, rejected) = (counters.lanes.passed(), counters.lanes.rejected());
+    samples.extend(CALL_ENDS.iter().zip(&counters.calls).enumerate().map(|(place, (end, count))| {
+        let lanes = [(CallEnd::Success, passed), (CallEnd::Rejected, rejected)];
+        let by_lane: u64 = lanes.iter().filter(|(end, _)| *end as usize == place).map(|(_, count)| count).sum();
+        ("seawall_calls_total", Some(("outcome", *end)), read(count) + by_lane)
+    }));
+    samples.extend(ATTEMPT_ENDS.iter().zip(&counters.attempts).enumerate().map(|(place, (end, count))| {
+        let by_lane = if place == SUCCEEDED { passed } else { 0 };
+        ("seawall_attempts_total", Some(("outcome", *end)), read(count) + by_lane)
+    }));
     samples.push(("seawall_retries_total", None, read(&counters.retries)));
     samples.extend(
         STATES

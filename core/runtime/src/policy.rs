@@ -31,6 +31,8 @@ pub struct Policy {
     force: RwLock<Arc<InForce>>,
     /// That of the whole in force, to be compared without the lock.
     generation: AtomicU64,
+    /// Whatever makes a [`Grip`](crate::Grip) stale.
+    changes: AtomicU64,
     mode: Override,
     /// Policies seen to work inside this one's attempts.
     inner: Mutex<Vec<Weak<Policy>>>,
@@ -54,6 +56,7 @@ impl Policy {
             dialect: spec.dialect,
             force: RwLock::new(Arc::new(InForce::new(spec, 0, now))),
             generation: AtomicU64::new(0),
+            changes: AtomicU64::new(0),
             mode: Override::default(),
             inner: Mutex::new(Vec::new()),
             keyed: spec.keyed,
@@ -106,6 +109,7 @@ impl Policy {
         self.mode.clear();
         self.counters.forget();
         *self.stale.lock() = Stale::default();
+        self.changed();
     }
 
     /// The whole in force.
@@ -116,6 +120,33 @@ impl Policy {
     /// The number of the whole in force. Acquire pairs with the Release of a reload: whoever sees the number finds the whole behind it.
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// How often the policy was changed. Acquire pairs with the Release of a change, as with `generation`.
+    #[inline]
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::Release);
+    }
+
+    /// How many calls have begun in the machine.
+    #[inline]
+    pub(crate) fn begun_in_machine(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    /// Calls that a [`Grip`](crate::Grip) has passed or turned away.
+    #[must_use]
+    pub fn quick_calls(&self) -> u64 {
+        self.counters.lanes.passed() + self.counters.lanes.rejected()
+    }
+
+    /// Whether a mode was set by hand and holds.
+    pub(crate) fn has_mode_set(&self, now: u64) -> bool {
+        self.mode.get(now).is_some()
     }
 
     /// The same policy with other parts, as a spec.
@@ -137,6 +168,7 @@ impl Policy {
         states.iter().for_each(|(_, state)| state.before_reload(old, new));
         *force = Arc::new(next);
         self.generation.store(generation, Ordering::Release);
+        self.changed();
         let new = &force.compiled.engine;
         states.iter().flat_map(|(_, state)| state.after_reload(new, now)).collect()
     }
@@ -184,6 +216,7 @@ impl Policy {
         let mode = known?;
         let from = self.mode(now);
         self.mode.set(mode, expires_in_ms, now);
+        self.changed();
         let record = events::mode_changed(from, mode, reason, author, expires_in_ms);
         Ok(events::complete(record, &self.label(), None, ""))
     }
@@ -197,7 +230,8 @@ impl Policy {
     }
 
     pub(crate) fn next_ordinal(&self) -> u64 {
-        self.calls.fetch_add(1, Ordering::Relaxed)
+        // Calls that began without the machine have numbers too.
+        self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(self.counters.lanes.begun())
     }
 
     /// What serves a call's key.

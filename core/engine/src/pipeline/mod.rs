@@ -25,11 +25,13 @@ mod env;
 mod finish;
 mod hedge;
 mod reject;
+mod resume;
 mod shadow;
 mod stream;
 
 pub use attempt::{Attempt, AttemptState};
 pub use env::{DeadLetter, Env, Fallback, Policy};
+pub use resume::Admitted;
 
 use crate::outcome::Outcome;
 use crate::policy::breaker::Refusal;

@@ -20,6 +20,7 @@
 mod admit;
 mod count;
 mod lease;
+mod plain;
 mod record;
 mod shed;
 mod time_window;

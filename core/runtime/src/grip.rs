@@ -1,0 +1,154 @@
+//! A hold on a policy's words for callers in Rust, who may do without the machine while nothing has to be decided.
+//!
+//! A grip is good while nobody has changed the policy: [`Grip::is_current`] is one load. Whoever finds it stale lets go of it and makes a
+//! [`Call`](crate::Call).
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use seawall_engine::chance::Source;
+use seawall_engine::pipeline::Policy as EnginePolicy;
+use seawall_engine::policy::breaker::Cell;
+use seawall_engine::policy::bulkhead::Waiters;
+use seawall_engine::step::Transition;
+
+use crate::events;
+use crate::force::View;
+use crate::lanes::Lane;
+use crate::mode::Mode;
+use crate::policy::Policy;
+use crate::state::KeyState;
+
+/// Why there is no hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfit {
+    /// A mode was set by hand, which may expire.
+    ForNow,
+    /// What the policy is; until it has been changed more often than so.
+    Until(u64),
+}
+
+/// Where a call stands among those of its policy: its draws depend on it. What began on other threads is added when it is needed; what began
+/// on this thread is exact.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place {
+    before: u64,
+    lane: usize,
+}
+
+/// A hold on a policy without a key.
+pub struct Grip {
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) state: Arc<KeyState>,
+    pub(crate) view: View,
+    source: Source,
+    changes: u64,
+}
+
+impl Grip {
+    /// A hold on `policy` as it is now.
+    ///
+    /// # Errors
+    /// If it has a key, is not enforced, or has a part that every call must be decided for.
+    pub fn of(policy: &Arc<Policy>, now: u64) -> Result<Self, Unfit> {
+        // Before anything else is read: what changes after makes the grip stale.
+        let changes = policy.changes();
+        if policy.has_mode_set(now) {
+            return Err(Unfit::ForNow);
+        }
+        if policy.is_keyed() || policy.mode(now) != Mode::Enforce {
+            return Err(Unfit::Until(changes));
+        }
+        let state = policy.serve(None);
+        let view = View::of(policy, &state);
+        let engine = view.engine();
+        let decided = engine.hedge.is_some() || engine.chaos.is_some() || engine.dead_letter.is_some();
+        let timed = engine.attempt_ns.is_some() || engine.total_ns.is_some() || engine.idle_ns.is_some();
+        if decided || timed {
+            return Err(Unfit::Until(changes));
+        }
+        let source = policy.env(&view, &state, None).source;
+        Ok(Self { policy: Arc::clone(policy), state, view, source, changes })
+    }
+
+    /// Whether `unfit` still holds.
+    #[must_use]
+    pub fn is_unfit(policy: &Policy, unfit: u64) -> bool {
+        policy.changes() == unfit
+    }
+
+    /// Whether nobody has changed the policy since.
+    #[inline]
+    #[must_use]
+    pub fn is_current(&self) -> bool {
+        self.policy.changes() == self.changes
+    }
+
+    /// How often the policy had been changed when this was taken.
+    #[must_use]
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// The options.
+    #[inline]
+    #[must_use]
+    pub fn engine(&self) -> &EnginePolicy {
+        self.view.engine()
+    }
+
+    /// The circuit breaker.
+    #[inline]
+    #[must_use]
+    pub fn cell(&self) -> Option<Cell<'_>> {
+        let options = self.view.engine().breaker.as_ref()?;
+        Some(Cell { options, words: &self.state.breaker, window: self.view.window(), source: self.source })
+    }
+
+    /// The bulkhead's word, and who waits.
+    #[inline]
+    #[must_use]
+    pub fn bulkhead(&self) -> (&AtomicU64, &impl Waiters) {
+        (&self.state.bulkhead, &self.state.waiters)
+    }
+
+    /// The rate limit's word.
+    #[inline]
+    #[must_use]
+    pub fn rate_limit(&self) -> &AtomicU64 {
+        &self.state.rate_limit
+    }
+
+    /// The retry budget's words.
+    #[inline]
+    #[must_use]
+    pub fn budget(&self) -> &[AtomicU64] {
+        self.policy.budget_words()
+    }
+
+    /// Counts a call that begins, of a policy that may have to draw for it.
+    #[inline]
+    #[must_use]
+    pub fn begin(&self) -> Place {
+        let (before, lane) = self.lane().begin();
+        Place { before: before.wrapping_add(self.policy.begun_in_machine()), lane }
+    }
+
+    pub(crate) fn ordinal(&self, place: Place) -> u64 {
+        place.before.wrapping_add(self.policy.counters.lanes.begun_elsewhere(place.lane))
+    }
+
+    /// Where this thread counts.
+    #[inline]
+    #[must_use]
+    pub fn lane(&self) -> Lane<'_> {
+        self.policy.counters.lanes.lane()
+    }
+
+    /// Counts a transition that a result without the machine has caused; gives its record.
+    #[must_use]
+    pub fn announce(&self, transition: &Transition) -> String {
+        self.policy.counters.transition(transition.to);
+        events::complete(events::transition(transition), &self.policy.label(), None, "")
+    }
+}

@@ -1,0 +1,223 @@
+//! The quick path and the machine are two ways to one end: the same history, played both ways, leaves the same answers, states and counts.
+
+mod support;
+
+use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use seawall::{Bulkhead, CircuitBreaker, Error, Policy, PolicyBuilder, RateLimit, Retry, on_event, testing};
+use support::{Down, Task, ms};
+
+/// A small generator (Marsaglia's xorshift64), so that a history is a number.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) % sides
+    }
+}
+
+/// What an attempt waits for until the history ends it.
+#[derive(Clone, Default)]
+struct Gate(Rc<Latch>);
+
+#[derive(Default)]
+struct Latch {
+    ended: Cell<Option<bool>>,
+    waiting: RefCell<Option<Waker>>,
+}
+
+impl Gate {
+    fn attempt(&self) -> impl Future<Output = Result<u32, Down>> + use<> {
+        let Gate(gate) = self.clone();
+        poll_fn(move |context| match gate.ended.take() {
+            Some(true) => Poll::Ready(Ok(1)),
+            Some(false) => Poll::Ready(Err(Down("down"))),
+            None => {
+                *gate.waiting.borrow_mut() = Some(context.waker().clone());
+                Poll::Pending
+            }
+        })
+    }
+
+    fn end(&self, ok: bool) {
+        self.0.ended.set(Some(ok));
+        if let Some(waker) = self.0.waiting.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+}
+
+fn told(result: Result<u32, Error<Down>>) -> String {
+    match result {
+        Ok(value) => format!("ok {value}"),
+        Err(Error::Callee(error)) => format!("callee {error}"),
+        Err(Error::Rejected(rejection)) => format!("{} {:?}", rejection.code(), rejection.retry_after()),
+        Err(other) => format!("{other}"),
+    }
+}
+
+/// Plays history number `seed` and gives what could be seen of it, and how many calls took the quick path.
+fn play(shape: fn(PolicyBuilder) -> PolicyBuilder, seed: u64, quick: bool) -> (Vec<String>, u64) {
+    let clock = testing::clock(seed);
+    let mut builder = shape(PolicyBuilder::unnamed());
+    if !quick {
+        builder = builder.without_quick_path();
+    }
+    let policy = builder.build().expect("valid");
+    let mut dice = Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1);
+    let mut seen = Vec::new();
+    let mut open: Vec<(u32, Gate, Task<'_, _>)> = Vec::new();
+    let mut calls = 0;
+    for _ in 0..120 {
+        match dice.roll(20) {
+            0..=6 if open.len() < 6 => {
+                calls += 1;
+                let gate = Gate::default();
+                let attempts = gate.clone();
+                open.push((calls, gate, Task::new(policy.call_async(move || attempts.attempt()))));
+            }
+            7..=13 if !open.is_empty() => {
+                let place = dice.roll(open.len() as u64) as usize;
+                open[place].1.end(dice.roll(3) > 0);
+            }
+            14 if !open.is_empty() => {
+                let (number, ..) = open.swap_remove(dice.roll(open.len() as u64) as usize);
+                seen.push(format!("{number} dropped"));
+            }
+            15..=16 => {
+                let ok = dice.roll(3) > 0;
+                seen.push(told(policy.call(|| if ok { Ok(2) } else { Err(Down("blocking")) })));
+            }
+            17 => clock.advance(ms(dice.roll(400))),
+            18 => administer(&policy, dice.roll(12)),
+            _ => {}
+        }
+        let mut place = 0;
+        while place < open.len() {
+            if open[place].2.run() {
+                let (number, _, task) = open.swap_remove(place);
+                seen.push(format!("{number} {}", told(task.done())));
+            } else {
+                place += 1;
+            }
+        }
+        seen.push(format!("{:?} {:?} {:?}", clock.now(), policy.breaker().state(), policy.breaker().counts()));
+    }
+    drop(open);
+    seen.push(seawall::runtime::snapshot());
+    seen.push(format!("{:?}", clock.sleeps()));
+    (seen, policy.quick_calls())
+}
+
+fn administer(policy: &Policy, choice: u64) {
+    // A policy without a breaker has none to hold; that too is the same both ways.
+    let _ = match choice {
+        0 => policy.breaker().isolate("a history", None, Some(ms(300))),
+        1 => policy.breaker().disable("a history", None, Some(ms(300))),
+        2 => policy.breaker().reset(),
+        3 => policy.set_mode("shadow", "a history", None, Some(ms(200))),
+        4 => policy.set_mode("disabled", "a history", None, Some(ms(200))),
+        5 => policy.set_mode("enforce", "a history", None, None),
+        _ => Ok(()),
+    };
+}
+
+fn both_ways(shape: fn(PolicyBuilder) -> PolicyBuilder) {
+    let mut quick_calls = 0;
+    for seed in 1..=150 {
+        let (machine, none) = play(shape, seed, false);
+        let (quick, some) = play(shape, seed, true);
+        assert_eq!(none, 0);
+        for (line, (quick, machine)) in quick.iter().zip(&machine).enumerate() {
+            assert_eq!(quick, machine, "history {seed}, line {line}");
+        }
+        assert_eq!(quick.len(), machine.len());
+        quick_calls += some;
+    }
+    assert!(quick_calls > 500, "only {quick_calls} calls took the quick path");
+}
+
+#[test]
+fn a_breaker_that_counts_calls() {
+    both_ways(|policy| policy.circuit_breaker(CircuitBreaker::new().window_size(8).minimum_throughput(4).break_duration(ms(200))));
+}
+
+#[test]
+fn a_breaker_with_a_window_in_time() {
+    both_ways(|policy| {
+        policy.circuit_breaker(CircuitBreaker::new().sampling_duration(ms(500)).minimum_throughput(4).break_duration(ms(200)))
+    });
+}
+
+#[test]
+fn a_breaker_whose_successes_can_open_it() {
+    both_ways(|policy| policy.circuit_breaker(CircuitBreaker::new().failure_ratio(0.25).minimum_throughput(5).break_duration(ms(100))));
+}
+
+#[test]
+fn a_bulkhead() {
+    both_ways(|policy| policy.bulkhead(Bulkhead::new().max_concurrent(2)));
+}
+
+#[test]
+fn a_rate_limit() {
+    both_ways(|policy| policy.rate_limit(RateLimit::new("10/s").burst(3)));
+}
+
+#[test]
+fn a_rate_limit_that_lets_wait() {
+    both_ways(|policy| policy.rate_limit(RateLimit::new("10/s").burst(3).max_wait(ms(150))));
+}
+
+#[test]
+fn a_retry_with_its_budget() {
+    both_ways(|policy| policy.retry(Retry::new().base_delay(ms(20))));
+}
+
+#[test]
+fn a_retry_without_a_budget_around_a_breaker_and_a_bulkhead() {
+    both_ways(|policy| {
+        policy
+            .retry(Retry::new().max_attempts(4).base_delay(ms(20)).no_retry_budget())
+            .circuit_breaker(CircuitBreaker::new().window_size(10).minimum_throughput(4).break_duration(ms(200)))
+            .bulkhead(Bulkhead::new().max_concurrent(3))
+    });
+}
+
+#[test]
+fn a_rate_limit_above_a_breaker() {
+    both_ways(|policy| {
+        policy
+            .rate_limit(RateLimit::new("20/s").burst(5))
+            .circuit_breaker(CircuitBreaker::new().consecutive_failures(2).break_duration(ms(200)))
+    });
+}
+
+#[test]
+fn whoever_listens_hears_of_both_ways_alike() {
+    let hear = |quick: bool| {
+        let _clock = testing::clock(3);
+        let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let lines = std::sync::Arc::clone(&heard);
+        let _listening = on_event(move |event| {
+            let line = (event.name().to_owned(), event.number("duration_ms"), event.number("retry_after_ms"), event.number("generation"));
+            lines.lock().expect("unpoisoned").push(line);
+        });
+        let builder = PolicyBuilder::unnamed().circuit_breaker(CircuitBreaker::new().failure_ratio(0.5).minimum_throughput(4)).seed(1);
+        let policy = if quick { builder } else { builder.without_quick_path() }.build().expect("valid");
+        for ok in [true, false, false, true, true] {
+            let _ = policy.call(|| if ok { Ok(()) } else { Err(Down("down")) });
+        }
+        heard.lock().expect("unpoisoned").clone()
+    };
+    let (quick, machine) = (hear(true), hear(false));
+    assert_eq!(quick, machine);
+    let names: Vec<_> = quick.iter().map(|(name, ..)| name.as_str()).collect();
+    assert_eq!(names, ["attempt.failed", "attempt.failed", "breaker.opened", "call.rejected"]);
+}
