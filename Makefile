@@ -6,6 +6,7 @@
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
+#   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
 #   make clean   remove everything that was built here
@@ -30,7 +31,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz lint loom tsan mutants clean tools
+.PHONY: build test demo fuzz kills lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -55,6 +56,9 @@ lint: build
 
 loom:
 	@LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-5} $(PYTHON) tests/ci/loom.py
+
+kills:
+	@SEAWALL_KILLS=$${KILLS:-1000} cargo test --quiet --profile ci --locked -p seawall-store-sqlite --test kill -- --nocapture
 
 # The sanitizer is not stable yet, hence the bootstrap switch; the standard library stays as it came, without it.
 tsan:

@@ -13,7 +13,7 @@ use seawall_dlq::DlqError;
 
 use crate::schema::make_file;
 
-/// The file in a store's directory.
+/// The file in a store's directory for whoever writes.
 pub(crate) const FILE: &str = "turn.lock";
 
 /// One process's side of the turnstile.
@@ -24,8 +24,8 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn open(directory: &Path) -> Result<Self, DlqError> {
-        let path = directory.join(FILE);
+    pub(crate) fn open(directory: &Path, file: &str) -> Result<Self, DlqError> {
+        let path = directory.join(file);
         let file = make_file(&path).map_err(|why| DlqError::failed(format!("store: cannot make '{}': {why}", path.display())))?;
         Ok(Self { file, jitter: u64::from(std::process::id()) | 1 })
     }

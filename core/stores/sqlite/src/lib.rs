@@ -1,4 +1,5 @@
-//! The embedded dead-letter store: one SQLite file in a directory, durable at acknowledgement, for several processes at once.
+//! The embedded dead-letter store: a directory with a log that is durable at acknowledgement, and one SQLite file that knows its letters;
+//! for several processes at once.
 //!
 //! ```no_run
 //! seawall_store_sqlite::register();
@@ -10,7 +11,9 @@
 //! same process would drop this one's locks.
 #![forbid(unsafe_code)]
 
+mod background;
 mod gate;
+mod ingest;
 mod process;
 mod row;
 mod schema;
@@ -52,9 +55,10 @@ pub fn open(directory: &Path) -> Result<Arc<SqliteStore>, DlqError> {
     Ok(store)
 }
 
-/// Closes this process's connections; the next use of a store opens its own again. Call it before a `fork`: SQLite keeps notes
+/// Closes what this process has open; the next use of a store opens its own again. Call it right before a `fork`: SQLite keeps notes
 /// about its open files per process, and a child that inherits them believes that it holds its parent's locks.
 pub fn close_all() {
+    process::be_quiet();
     // Not under the lock: a store's own lock may be held for as long as a write waits.
     let stores: Vec<Arc<SqliteStore>> = OPEN.lock().values().cloned().collect();
     stores.iter().for_each(|store| store.close());

@@ -1,28 +1,41 @@
-//! One connection per process, across `fork` too.
-//!
-//! A forked child must neither use nor close its parent's connection, and a lock that another thread of the parent held at that
-//! moment stays locked in the child for ever. So each process finds a slot of its own by its id and never touches another's.
+//! One connection per process, across `fork` too: a forked child must neither use nor close its parent's.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ErrorCode};
-use seawall_dlq::{DlqError, Durability};
+use seawall_dlq::{DlqError, PerProcess};
 
-use crate::gate::{Gate, busy};
+use crate::gate::{self, Gate, busy};
 use crate::row::failed;
 use crate::schema;
 
-/// Generations of forks that one store can follow.
-const SLOTS: usize = 8;
+/// On whose behalf a connection is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Caller {
+    /// Somebody waits for an answer.
+    Asked,
+    /// Nobody does; this one opens no connection in the moment of a fork.
+    Background,
+}
 
-#[derive(Default)]
-struct Slot {
-    /// Zero: nobody's.
-    pid: AtomicU32,
-    handle: Mutex<Option<Handle>>,
+/// Until when nothing is opened in the background, in milliseconds of this process.
+static QUIET_UNTIL: AtomicU64 = AtomicU64::new(0);
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// As long as it may take from being told of a fork to the fork.
+const QUIET_MS: u64 = 1000;
+
+fn clock_ms() -> u64 {
+    u64::try_from(START.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Keeps the background from opening connections for a moment.
+pub(crate) fn be_quiet() {
+    // SeqCst: before the slots' locks are taken, which are what the background looks at this under.
+    QUIET_UNTIL.store(clock_ms() + QUIET_MS, Ordering::SeqCst);
 }
 
 /// A process's way into the store.
@@ -31,71 +44,62 @@ pub(crate) struct Handle {
     gate: Gate,
 }
 
-/// The slots of one store.
+/// The connections of one store.
 pub(crate) struct Processes {
     directory: PathBuf,
-    slots: [Slot; SLOTS],
+    handles: PerProcess<Mutex<Option<Handle>>>,
 }
 
 impl Processes {
     pub(crate) fn new(directory: &Path) -> Self {
-        Self { directory: directory.to_owned(), slots: Default::default() }
+        Self { directory: directory.to_owned(), handles: PerProcess::default() }
     }
 
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
 
-    fn slot(&self) -> Result<&Slot, DlqError> {
-        let pid = std::process::id();
-        for slot in &self.slots {
-            // Slots fill up in order, so ours comes before the first that is free.
-            let took = slot.pid.compare_exchange(0, pid, Ordering::AcqRel, Ordering::Acquire);
-            if took.is_ok() || took == Err(pid) {
-                return Ok(slot);
-            }
-        }
-        Err(DlqError::failed(format!("store: opened before {SLOTS} forks in a row; open the queue in the process that uses it")))
-    }
-
     /// Closes this process's connection, once whoever uses it is done.
     pub(crate) fn close(&self) {
-        if let Ok(slot) = self.slot() {
-            slot.handle.lock().take();
+        if let Ok(handle) = self.handles.get() {
+            handle.lock().take();
         }
     }
 
     /// Runs a read on this process's connection.
     pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
-        let mut handle = self.slot()?.handle.lock();
-        work(&self.handle(&mut handle)?.connection)
+        self.read_for(Caller::Asked, work)
+    }
+
+    pub(crate) fn read_for<T>(&self, caller: Caller, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+        let mut handle = self.handles.get()?.lock();
+        work(&self.handle(&mut handle, caller)?.connection)
     }
 
     /// Runs a write in one transaction, which is durable when this returns.
-    pub(crate) fn write<T>(
+    pub(crate) fn write<T>(&self, by: Instant, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+        self.write_for(Caller::Asked, by, work)
+    }
+
+    pub(crate) fn write_for<T>(
         &self,
-        durability: Durability,
+        caller: Caller,
         by: Instant,
         work: impl FnOnce(&Connection) -> Result<T, DlqError>,
     ) -> Result<T, DlqError> {
-        let slot = self.slot()?;
-        let mut handle = slot.handle.try_lock_until(by).ok_or_else(busy)?;
-        let Handle { connection, gate } = self.handle(&mut handle)?;
-        if durability == Durability::Os {
-            connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-        }
+        let mut handle = self.handles.get()?.try_lock_until(by).ok_or_else(busy)?;
+        let Handle { connection, gate } = self.handle(&mut handle, caller)?;
         let done = transact(connection, gate, by, work);
-        if durability == Durability::Os {
-            connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
-        }
         // Otherwise the thread that has just written takes the lock again before those that wait wake up.
         MutexGuard::unlock_fair(handle);
         done
     }
 
-    fn handle<'a>(&self, slot: &'a mut Option<Handle>) -> Result<&'a mut Handle, DlqError> {
+    fn handle<'a>(&self, slot: &'a mut Option<Handle>, caller: Caller) -> Result<&'a mut Handle, DlqError> {
         match slot {
             Some(handle) => Ok(handle),
+            // SeqCst: set before a slot was emptied for a fork.
+            None if caller == Caller::Background && clock_ms() < QUIET_UNTIL.load(Ordering::SeqCst) => Err(busy()),
             empty => Ok(empty.insert(self.connect()?)),
         }
     }
@@ -104,13 +108,13 @@ impl Processes {
         let file = self.directory.join(schema::FILE);
         let connection = Connection::open(&file).map_err(failed)?;
         connection.busy_timeout(Duration::from_secs(10)).map_err(failed)?;
-        let (mut gate, by) = (Gate::open(&self.directory)?, Instant::now() + Duration::from_secs(10));
+        let (mut gate, by) = (Gate::open(&self.directory, gate::FILE)?, Instant::now() + Duration::from_secs(10));
         adopt(&connection, &mut gate, by, &file)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(64);
         transact(&connection, &mut gate, by, |connection| {
             // Another process may have made the tables since.
-            if schema::check(connection, &file)? { Ok(()) } else { schema::create(connection) }
+            if schema::check(connection, &file)? { schema::complete(connection) } else { schema::create(connection) }
         })?;
         Ok(Handle { connection, gate })
     }

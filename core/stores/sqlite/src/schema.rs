@@ -16,6 +16,9 @@ const VERSION: i64 = 1;
 /// Says that the file is ours, "SWDL" in ASCII.
 const APPLICATION: i64 = 0x5357_444c;
 
+/// How far each segment of the log has been read; tables from before the log lack it.
+const SEGMENTS: &str = "CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID";
+
 const TABLES: &str = "
 CREATE TABLE letters (
   id BLOB NOT NULL UNIQUE,
@@ -113,6 +116,12 @@ pub(crate) fn check(connection: &Connection, file: &Path) -> Result<bool, DlqErr
 /// Makes the tables, inside the caller's transaction.
 pub(crate) fn create(connection: &Connection) -> Result<(), DlqError> {
     connection.execute_batch(TABLES).map_err(failed)?;
+    complete(connection)?;
     connection.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
     connection.pragma_update(None, "user_version", VERSION).map_err(failed)
+}
+
+/// Adds what tables of this version may lack, inside the caller's transaction.
+pub(crate) fn complete(connection: &Connection) -> Result<(), DlqError> {
+    connection.execute_batch(SEGMENTS).map_err(failed)
 }

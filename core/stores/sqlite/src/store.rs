@@ -1,17 +1,21 @@
 //! The store's verbs.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
+use seawall_dlq::log::Log;
 use seawall_dlq::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Durability, Group, Nack, Outcome, Page, Purged, Query, Record,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Group, Nack, Outcome, Page, PerProcess, Purged, Query, Record,
     RecordId, Refailed, State, Stats, Token, Write,
 };
 use uuid::Uuid;
 
-use crate::process::Processes;
+use crate::background::{self, Background};
+use crate::ingest::Ingest;
+use crate::process::{Caller, Processes};
 use crate::row::{self, COLUMNS, Stored, failed};
 use crate::schema;
 use crate::select::Where;
@@ -19,34 +23,62 @@ use crate::select::Where;
 /// How long verbs that carry no deadline of their own wait for other writers.
 const WAIT: Duration = Duration::from_secs(10);
 
-/// Letters in one SQLite file.
+/// Letters in a directory: a log that takes them, and one SQLite file that knows them.
 pub struct SqliteStore {
-    processes: Processes,
+    parts: Arc<Parts>,
+}
+
+/// What the thread in the background shares.
+pub(crate) struct Parts {
+    pub(crate) processes: Processes,
+    pub(crate) ingest: Ingest,
+    pub(crate) background: PerProcess<Background>,
+    log: Log,
 }
 
 impl SqliteStore {
     /// The store in a directory that exists.
     pub(crate) fn open(directory: &Path) -> Result<Self, DlqError> {
-        let store = Self { processes: Processes::new(directory) };
-        store.processes.read(|_| Ok(()))?;
+        let processes = Processes::new(directory);
+        processes.read(|_| Ok(()))?;
+        let (ingest, log) = (Ingest::new(directory), Log::new(directory));
+        let store = Self { parts: Arc::new(Parts { processes, ingest, background: PerProcess::default(), log }) };
         // A server that opens its queues and then forks its workers passes no connection on.
         store.close();
         Ok(store)
     }
 
-    /// Closes this process's connection; the next use opens another.
+    /// Closes what this process has open; the next use opens it again.
     pub(crate) fn close(&self) {
-        self.processes.close();
+        self.parts.log.close();
+        self.parts.ingest.close();
+        self.parts.processes.close();
     }
 
     pub(crate) fn still_there(&self) -> bool {
         // Making the file anew is what `prepare` has just done if it was gone; an empty one is not ours.
-        let file = self.processes.directory().join(schema::FILE);
+        let file = self.parts.processes.directory().join(schema::FILE);
         file.metadata().is_ok_and(|file| file.len() > 0)
     }
 
+    /// What is acknowledged is in the tables before anything is answered from them.
+    fn ingest(&self, by: Instant) -> Result<(), DlqError> {
+        self.parts.ingest.run(&self.parts.processes, Caller::Asked, by)
+    }
+
+    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+        self.ingest(Instant::now() + WAIT)?;
+        self.parts.processes.read(work)
+    }
+
     fn change<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
-        self.processes.write(Durability::Fsync, Instant::now() + WAIT, work)
+        self.ingest(Instant::now() + WAIT)?;
+        self.answer(work)
+    }
+
+    /// A change to letters that were claimed before, so that they are in the tables.
+    fn answer<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+        self.parts.processes.write(Instant::now() + WAIT, work)
     }
 }
 
@@ -101,17 +133,25 @@ fn twin(db: &Connection, record: &Record, write: &Write) -> Result<Option<Record
     Ok(None)
 }
 
-fn append(db: &Connection, record: &Record, write: &Write) -> Result<Appended, DlqError> {
+/// Adds a letter to the tables, or its failure to a letter of the same work. One that is known already changes nothing.
+pub(crate) fn append(db: &Connection, record: &Record, write: &Write) -> Result<(), DlqError> {
+    if find(db, record.id)? != record.id || is_known(db, record.id)? {
+        return Ok(());
+    }
     let mark = next_mark(db)?;
     let Some(mut letter) = twin(db, record, write)? else {
-        row::insert(db, record, mark)?;
-        return Ok(Appended::Stored(record.id));
+        return row::insert(db, record, mark);
     };
     letter.merge(record);
     row::update(db, &letter, Some(State::Ready), mark)?;
     let mut alias = db.prepare_cached("INSERT OR IGNORE INTO aliases (id, letter) VALUES (?, ?)").map_err(failed)?;
     alias.execute([record.id.as_bytes(), letter.id.as_bytes()]).map_err(failed)?;
-    Ok(Appended::Merged(letter.id))
+    Ok(())
+}
+
+fn is_known(db: &Connection, id: RecordId) -> Result<bool, DlqError> {
+    let mut statement = db.prepare_cached("SELECT 1 FROM letters WHERE id = ?").map_err(failed)?;
+    statement.exists([id.as_bytes()]).map_err(failed)
 }
 
 fn claim(db: &Connection, request: &ClaimRequest, now: i64) -> Result<Vec<Claim>, DlqError> {
@@ -279,15 +319,18 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn append(&self, batch: &[Record], write: &Write) -> Result<Vec<Appended>, DlqError> {
-        self.processes.write(write.durability, write.by, |db| batch.iter().map(|record| append(db, record, write)).collect())
+        self.parts.log.append(batch, write)?;
+        background::notice(&self.parts);
+        Ok(batch.iter().map(|record| Appended::Stored(record.id)).collect())
     }
 
     fn refail(&self, refailed: &Refailed, write: &Write) -> Result<Option<RecordId>, DlqError> {
-        self.processes.write(write.durability, write.by, |db| refail(db, refailed, write))
+        self.ingest(write.by)?;
+        self.parts.processes.write(write.by, |db| refail(db, refailed, write))
     }
 
     fn get(&self, queue: &str, ids: &[RecordId], now: i64) -> Result<Vec<Record>, DlqError> {
-        self.processes.read(|db| {
+        self.read(|db| {
             let mut found = Vec::new();
             for id in ids {
                 if let Some(stored) = load(db, find(db, *id)?)? {
@@ -302,20 +345,20 @@ impl DeadLetterStore for SqliteStore {
     fn peek(&self, query: &Query, page: &Page, now: i64) -> Result<Vec<Record>, DlqError> {
         let mut condition = Where::new(query, now).before(page.after);
         condition.values.push(Value::from(i64::try_from(page.limit).unwrap_or(i64::MAX)));
-        let found = self.processes.read(|db| select(db, &condition, "ORDER BY id DESC LIMIT ?"))?;
+        let found = self.read(|db| select(db, &condition, "ORDER BY id DESC LIMIT ?"))?;
         found.iter().map(|stored| stored.record(now)).collect()
     }
 
     fn groups(&self, query: &Query, now: i64) -> Result<Vec<Group>, DlqError> {
-        self.processes.read(|db| groups(db, query, now))
+        self.read(|db| groups(db, query, now))
     }
 
     fn mark(&self, _queue: &str) -> Result<u64, DlqError> {
-        self.processes.read(|db| db.query_row("SELECT latest FROM marks", [], |row| row.get(0)).map_err(failed))
+        self.read(|db| db.query_row("SELECT latest FROM marks", [], |row| row.get(0)).map_err(failed))
     }
 
     fn count(&self, query: &Query, now: i64) -> Result<u64, DlqError> {
-        self.processes.read(|db| count(db, query, now))
+        self.read(|db| count(db, query, now))
     }
 
     fn claim(&self, request: &ClaimRequest, now: i64) -> Result<Vec<Claim>, DlqError> {
@@ -324,7 +367,7 @@ impl DeadLetterStore for SqliteStore {
 
     fn extend(&self, tokens: &[Token], lease_ms: i64, now: i64) -> Result<Vec<bool>, DlqError> {
         let until = now.saturating_add(lease_ms);
-        self.change(|db| {
+        self.answer(|db| {
             let sql = "UPDATE letters SET lease_until = ? WHERE id = ? AND fence = ? AND state = 'leased'";
             let mut statement = db.prepare_cached(sql).map_err(failed)?;
             let mut extend = |token: &Token| statement.execute(params![until, token.id.as_bytes(), token.fence]).map_err(failed);
@@ -333,11 +376,11 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn ack(&self, tokens: &[Token], outcome: Outcome, now: i64) -> Result<Vec<bool>, DlqError> {
-        self.change(|db| tokens.iter().map(|token| ack(db, token, outcome, now)).collect())
+        self.answer(|db| tokens.iter().map(|token| ack(db, token, outcome, now)).collect())
     }
 
     fn nack(&self, failed: &[Nack], now: i64) -> Result<Vec<bool>, DlqError> {
-        self.change(|db| failed.iter().map(|one| nack(db, one, now)).collect())
+        self.answer(|db| failed.iter().map(|one| nack(db, one, now)).collect())
     }
 
     fn shift(&self, query: &Query, to: State, now: i64) -> Result<u64, DlqError> {
@@ -345,11 +388,11 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn stats(&self, queue: &str, now: i64) -> Result<Stats, DlqError> {
-        self.processes.read(|db| stats(db, queue, now))
+        self.read(|db| stats(db, queue, now))
     }
 
     fn purge(&self, query: &Query, dry_run: bool, now: i64) -> Result<Purged, DlqError> {
-        let letters = if dry_run { self.processes.read(|db| count(db, query, now)) } else { self.change(|db| purge(db, query, now)) }?;
+        let letters = if dry_run { self.read(|db| count(db, query, now)) } else { self.change(|db| purge(db, query, now)) }?;
         Ok(Purged { letters })
     }
 }

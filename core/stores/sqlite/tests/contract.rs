@@ -50,11 +50,16 @@ fn nobody_else_may_read_the_letters() {
     let scratch = Scratch::new("modes");
     let directory = scratch.path().join("letters");
     let store = seawall_store_sqlite::open(&directory).unwrap();
-    Queue::on(store, "orders", || 0).put("{}").unwrap();
+    Queue::on(store.clone(), "orders", || 0).put("{}").unwrap();
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&directory), 0o700);
-    let files: Vec<_> = fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert!(files.len() >= 4, "the database, its log, its index and the turnstile: {files:?}");
+    // The peek indexes what the put has only logged.
+    assert!(Queue::on(store, "orders", || 0).peek("", 1, None).unwrap().contains("payload"));
+    assert_eq!(mode(&directory.join("log")), 0o700);
+    let inside = |folder: &std::path::Path| -> Vec<_> { fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect() };
+    let mut files = [inside(&directory), inside(&directory.join("log"))].concat();
+    files.retain(|file| file.is_file());
+    assert!(files.len() >= 6, "the database, its log and index, two lock files, and a segment: {files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
