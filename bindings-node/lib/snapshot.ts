@@ -8,6 +8,8 @@ import { native } from './native.js';
 export interface Limits {
   readonly attempts: number | null;
   readonly maxConcurrent: number | null;
+  /** The slots that there are now: `maxConcurrent`, unless they adapt. */
+  readonly limit: number | null;
   readonly maxQueue: number | null;
   readonly inFlight: number | null;
   readonly queued: number | null;

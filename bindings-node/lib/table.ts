@@ -65,6 +65,7 @@ export const EVENTS = [
   'config.refused',
   'hedge.started',
   'fallback.stale_skipped',
+  'bulkhead.limit_changed',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -174,6 +175,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'hedge.started': ['info', ['attempt', 'delay_ms']],
   /** A call cannot be told apart by value, so its result is not kept; said once per policy. */
   'fallback.stale_skipped': ['warning', ['reason']],
+  /** The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`. */
+  'bulkhead.limit_changed': ['info', ['from', 'to', 'reason']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */
@@ -233,6 +236,9 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     max_concurrent: '64',
     max_queue: '0',
     max_wait: '',
+    adaptive: 'false',
+    min_limit: '1',
+    max_limit: '512',
   },
   'circuit_breaker': {
     failure_ratio: '0.5',
@@ -360,6 +366,12 @@ export interface BulkheadData {
   maxQueue?: number;
   /** The longest wait in the queue; without it the total limit holds. */
   maxWait?: DurationLike;
+  /** Find the number of slots by watching how long attempts take, instead of `max_concurrent`. It starts at 16. Default: false. */
+  adaptive?: boolean;
+  /** The fewest slots that `adaptive` may come to. Default: 1. */
+  minLimit?: number;
+  /** The most slots that `adaptive` may come to. Default: 512. */
+  maxLimit?: number;
 }
 
 /** What is data among the options of `circuitBreaker`. */

@@ -104,3 +104,21 @@ test('metrics and snapshots count', async (t) => {
   assert.match(seawall.metrics(), /seawall_calls_total\{policy="counted",outcome="failure"\} 1/);
   assert.equal(seawall.snapshot().counted['seawall_attempts_total:failure'], 2);
 });
+
+test('a bulkhead that adapts shows its limit and tells each move', async (t) => {
+  const hands = virtual(t);
+  const told = [];
+  const stop = seawall.onEvent((event) => told.push(event));
+  const guard = seawall.policy('found', seawall.bulkhead({ adaptive: true, maxLimit: 4 }), seawall.timeout({ attempt: '1s' }));
+  assert.equal(guard.snapshot().limits.limit, 4);
+  for (let round = 0; round < 20; round += 1) {
+    const late = assert.rejects(guard.run(() => { const { signal } = seawall.current(); return new Promise((_, fail) => signal.addEventListener('abort', () => fail(signal.reason))); }), { code: 'timeout.attempt' });
+    await hands.advance('1s');
+    await late;
+    await hands.advance('1s');
+  }
+  stop();
+  const moves = told.filter((event) => event.event === 'bulkhead.limit_changed');
+  assert.deepEqual(moves.map((move) => [move.from, move.to, move.reason]), [[4, 3, 'drops'], [3, 2, 'drops'], [2, 1, 'drops']]);
+  assert.throws(() => seawall.bulkhead({ adaptive: true, maxConcurrent: 3 }), /bulkhead\.maxConcurrent.*maxLimit/);
+});

@@ -86,3 +86,22 @@ def test_a_reload_wakes_who_waits_and_tells_what_changed(tmp_path: Path) -> None
     with pytest.raises(ConnectionError):
         guard.call(fail)
     assert len(calls) == 6
+
+
+def test_a_bulkhead_that_adapts_shows_its_limit_and_tells_each_move() -> None:
+    told: list[seawall.Event] = []
+    with seawall.testing.clock() as clock:
+        stop = seawall.on_event(told.append)
+        policy = seawall.policy("found", seawall.bulkhead(adaptive=True, max_limit=4), seawall.timeout(attempt="1s"))
+        assert policy.snapshot()["limits"]["limit"] == 4
+
+        def late() -> None:
+            clock.advance("2s")
+
+        for _ in range(20):
+            policy.call(late)
+        stop()
+    moves = [event for event in told if event["event"] == "bulkhead.limit_changed"]
+    assert [(move["from"], move["to"], move["reason"]) for move in moves] == [(4, 3, "drops"), (3, 2, "drops"), (2, 1, "drops")]
+    with pytest.raises(seawall.ConfigError, match=r"bulkhead\.max_concurrent.*max_limit"):
+        seawall.bulkhead(adaptive=True, max_concurrent=3)

@@ -26,6 +26,7 @@ class Limits(TypedDict):
 
     attempts: int | None
     max_concurrent: int | None
+    limit: int | None
     max_queue: int | None
     in_flight: int | None
     queued: int | None

@@ -152,7 +152,8 @@ def bulkhead(
     max_concurrent: attempts in flight; 64.
     max_queue: calls that may wait for a slot, first come, first served; 0.
     max_wait: the longest wait in the queue; by default the call's total limit.
-    adaptive: find the limit from how long calls take, between min_limit and max_limit; False.
+    adaptive: find the number of slots, from 16 on, by how long attempts take, in place of max_concurrent; False.
+    min_limit, max_limit: the fewest and the most slots that adaptive may come to; 1 and 512.
 
     Beyond that calls raise BulkheadFullError. Raises ConfigError for what cannot work.
     """

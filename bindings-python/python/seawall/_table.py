@@ -95,6 +95,7 @@ EventName = Literal[
     "config.refused",
     "hedge.started",
     "fallback.stale_skipped",
+    "bulkhead.limit_changed",
 ]
 
 # Every event.
@@ -124,6 +125,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "config.refused",
     "hedge.started",
     "fallback.stale_skipped",
+    "bulkhead.limit_changed",
 )
 
 Strategy = Literal[
@@ -199,6 +201,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "config.refused": ("error", ("path", "reason",)),  # A policy file was refused, all of it: what was in force stays.
     "hedge.started": ("info", ("attempt", "delay_ms",)),  # Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).
     "fallback.stale_skipped": ("warning", ("reason",)),  # A call cannot be told apart by value, so its result is not kept; said once per policy.
+    "bulkhead.limit_changed": ("info", ("from", "to", "reason",)),  # The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`.
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.
@@ -258,6 +261,9 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "max_concurrent": "64",  # Attempts in flight at once.
         "max_queue": "0",  # Calls that may wait for a slot, first come, first served.
         "max_wait": "",  # The longest wait in the queue; without it the total limit holds.
+        "adaptive": "false",  # Find the number of slots by watching how long attempts take, instead of `max_concurrent`. It starts at 16.
+        "min_limit": "1",  # The fewest slots that `adaptive` may come to.
+        "max_limit": "512",  # The most slots that `adaptive` may come to.
     },
     "circuit_breaker": {
         "failure_ratio": "0.5",  # Share of failures in the window that opens the circuit.

@@ -46,6 +46,10 @@ pub enum Fault {
     BudgetLooksFirst,
     /// A refused withdrawal is not taken back.
     RefusalKept,
+    /// Everybody who finds a window of the adaptive limit over judges it.
+    EverybodyJudges,
+    /// The sums of such a window are taken by a load and a store.
+    SumTakenByStore,
 }
 
 /// Whether the running model has seeded `fault`.

@@ -188,6 +188,7 @@ pub enum Event {
     FallbackUsed { step: Option<u32> },
     FallbackFailed { step: Option<u32> },
     HedgeStarted { attempt: u32, delay_ms: u64 },
+    LimitChanged { from: u32, to: u32, reason: &'static str },
 }
 
 /// A change of a circuit breaker's state.

@@ -103,7 +103,7 @@ impl Waiters for Locked {
 
 #[test]
 fn a_free_slot_allocates_nothing() {
-    let bulkhead = Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None };
+    let bulkhead = Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None, adaptive: None };
     let (word, waiters) = (AtomicU64::new(0), Locked(Mutex::new(WaitList::default())));
     let seen = allocations(|_| {
         assert_eq!(bulkhead.enter(&word, &waiters, true), Answer::Entered);
@@ -142,7 +142,7 @@ fn a_first_try_allocates_nothing() {
             budget: Some(Budget { deposit: 200, floor: 10_000 }),
             has_on: false,
         }),
-        bulkhead: Some(Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None }),
+        bulkhead: Some(Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None, adaptive: None }),
         rate_limit: Some(RateLimit { interval_ns: MS, burst: 10, max_wait_ms: 0 }),
         ..Policy::default()
     };
@@ -156,6 +156,7 @@ fn a_first_try_allocates_nothing() {
         bulkhead: &bulkhead,
         waiters: &waiters,
         rate_limit: &rate_limit,
+        adaptive: &[],
         hedge: &[],
         budget: &budget,
         chaos_seen: &chaos_seen,

@@ -148,7 +148,7 @@ impl Waiters for Locked {
 
 #[test]
 fn a_bulkhead_never_exceeds_its_slots_and_forgets_nobody() {
-    let bulkhead = Bulkhead { max_concurrent: 2, max_queue: 64, max_wait_ms: None };
+    let bulkhead = Bulkhead { max_concurrent: 2, max_queue: 64, max_wait_ms: None, adaptive: None };
     let word = AtomicU64::new(0);
     let waiters = Locked(Mutex::new(WaitList::default()));
     let (inside, peak) = (AtomicU32::new(0), AtomicU32::new(0));

@@ -51,6 +51,9 @@ pub(crate) fn of(event: &Event, error_type: Option<&str>) -> Record {
         }
         Event::FallbackUsed { step } => record("fallback.used", [("step", step_name(step)), ("error_type", error())]),
         Event::FallbackFailed { step } => record("fallback.failed", [("step", step_name(step))]),
+        Event::LimitChanged { from, to, reason } => {
+            record("bulkhead.limit_changed", [("from", from.into()), ("to", to.into()), ("reason", reason.into())])
+        }
         Event::HedgeStarted { attempt, delay_ms } => record("hedge.started", [("attempt", attempt.into()), ("delay_ms", delay_ms.into())]),
     }
 }

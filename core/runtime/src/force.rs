@@ -112,7 +112,7 @@ impl View {
         let engine = &newest.compiled.engine;
         let mut mixed = EnginePolicy {
             rate_limit: engine.rate_limit.clone(),
-            bulkhead: engine.bulkhead.clone(),
+            bulkhead: engine.bulkhead,
             breaker: engine.breaker.clone(),
             chaos: engine.chaos.clone(),
             ..self.began.compiled.engine.clone()

@@ -62,7 +62,8 @@ impl Grip {
         let state = policy.serve(None);
         let view = View::of(policy, &state);
         let engine = view.engine();
-        let decided = engine.hedge.is_some() || engine.chaos.is_some() || engine.dead_letter.is_some();
+        let adapts = engine.bulkhead.is_some_and(|bulkhead| bulkhead.adaptive.is_some());
+        let decided = adapts || engine.hedge.is_some() || engine.chaos.is_some() || engine.dead_letter.is_some();
         let timed = engine.attempt_ns.is_some() || engine.total_ns.is_some() || engine.idle_ns.is_some();
         if decided || timed {
             return Err(Unfit::Until(changes));

@@ -272,6 +272,7 @@ impl Policy {
             bulkhead: &state.bulkhead,
             waiters: &state.waiters,
             rate_limit: &state.rate_limit,
+            adaptive: state.adaptive(view.engine()),
             hedge: &state.hedge,
             budget: &self.budget,
             chaos_seen: &self.chaos_seen,

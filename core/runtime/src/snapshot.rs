@@ -52,6 +52,7 @@ impl Policy {
         json!({
             "attempts": engine.retry.as_ref().map(|retry| retry.max_attempts),
             "max_concurrent": engine.bulkhead.as_ref().map(|bulkhead| bulkhead.max_concurrent),
+            "limit": state.and_then(|state| Some(engine.bulkhead?.at(state.adaptive(engine)).max_concurrent)),
             "max_queue": engine.bulkhead.as_ref().map(|bulkhead| bulkhead.max_queue),
             "in_flight": engine.bulkhead.as_ref().and(load).map(|(in_use, _)| in_use),
             "queued": engine.bulkhead.as_ref().and(load).map(|(_, queued)| queued),

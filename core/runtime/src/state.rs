@@ -1,7 +1,7 @@
 //! The words of one key, in this process's own memory.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
@@ -22,6 +22,8 @@ pub(crate) struct KeyState {
     window: Mutex<Slot>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
+    /// Made once the limit adapts, which a reload may decide.
+    adaptive: OnceLock<Box<[AtomicU64]>>,
     pub(crate) rate_limit: CachePadded<AtomicU64>,
     pub(crate) hedge: Box<[AtomicU64]>,
     pub(crate) repeats: Repeats,
@@ -71,6 +73,7 @@ impl KeyState {
             breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
+            adaptive: OnceLock::new(),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
             hedge: words(hedge_words(policy)),
             repeats: Repeats::default(),
@@ -79,6 +82,14 @@ impl KeyState {
             pin: Mutex::new(None),
             is_pinned: AtomicBool::new(false),
         }
+    }
+
+    /// The words of the adaptive limit; none, if these options have none.
+    pub(crate) fn adaptive(&self, policy: &Policy) -> &[AtomicU64] {
+        if policy.bulkhead.is_none_or(|bulkhead| bulkhead.adaptive.is_none()) {
+            return &[];
+        }
+        self.adaptive.get_or_init(|| words(seawall_engine::table::layout::adaptive_limit::WORDS))
     }
 
     /// The state and the generation of the circuit.
@@ -143,7 +154,8 @@ impl KeyState {
         if let Some(limit) = &new.rate_limit {
             limit.clamp(&self.rate_limit, now);
         }
-        new.bulkhead.as_ref().map_or_else(Vec::new, |bulkhead| bulkhead.grant_free(&self.bulkhead, &self.waiters))
+        let slots = new.bulkhead.map(|bulkhead| bulkhead.at(self.adaptive(new)));
+        slots.map_or_else(Vec::new, |bulkhead| bulkhead.grant_free(&self.bulkhead, &self.waiters))
     }
 
     /// When the state was last used, if a new one in its place would decide the same: no slot is in use and nobody waits, the circuit is

@@ -223,3 +223,18 @@ fn no_load_makes_a_call_under_way_panic() {
     assert!(finished > 1_000, "{finished} calls finished");
     assert_eq!((&shown["limits"]["in_flight"], &shown["limits"]["queued"]), (&json!(0), &json!(0)), "every slot came back");
 }
+
+#[test]
+fn a_limit_that_adapts_is_shown_and_may_be_switched_on_by_a_file() {
+    let _turn = alone();
+    let pay = policy("pay", &json!({"bulkhead": {}}));
+    let limits = |pay: &Policy| {
+        let snapshot: Value = serde_json::from_str(&pay.snapshot(None, 0)).expect("JSON");
+        (snapshot["limits"]["max_concurrent"].clone(), snapshot["limits"]["limit"].clone())
+    };
+    assert_eq!(limits(&pay), (json!(64), json!(64)));
+    load_of(&json!({"pay": {"bulkhead": {"adaptive": true}}}));
+    assert_eq!(limits(&pay), (json!(512), json!(16)), "the table's default, and where it starts");
+    load_of(&json!({"pay": {"bulkhead": {"adaptive": true, "min_limit": 20, "max_limit": 30}}}));
+    assert_eq!(limits(&pay), (json!(30), json!(20)));
+}

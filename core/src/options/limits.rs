@@ -37,6 +37,27 @@ impl Bulkhead {
         self.written.duration("max_wait", wait);
         self
     }
+
+    /// Find the number of slots, from 16 on, by watching how long attempts take; in place of [`max_concurrent`](Self::max_concurrent).
+    #[must_use]
+    pub fn adaptive(mut self) -> Self {
+        self.written.set("adaptive", true);
+        self
+    }
+
+    /// The fewest slots that [`adaptive`](Self::adaptive) may come to; default 1.
+    #[must_use]
+    pub fn min_limit(mut self, attempts: u32) -> Self {
+        self.written.set("min_limit", attempts);
+        self
+    }
+
+    /// The most slots that [`adaptive`](Self::adaptive) may come to; default 512.
+    #[must_use]
+    pub fn max_limit(mut self, attempts: u32) -> Self {
+        self.written.set("max_limit", attempts);
+        self
+    }
 }
 
 /// Bounds how often is called.

@@ -17,6 +17,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("dead_letter.queue", "a matter of stores, which the raw runner has none of"),
     ("dead_letter.store", "a matter of stores, which the raw runner has none of"),
     ("dead_letter.write_timeout", "a matter of stores, which the raw runner has none of"),
+    ("bulkhead.max_limit", "as many attempts in flight are too long for a vector; a test of the runtime compiles it"),
     ("chaos.seed", "the policy object's seed, which a vector gives"),
     ("*.scope", "there is one value"),
 ];

@@ -6,11 +6,13 @@ use std::sync::atomic::AtomicU64;
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
 use seawall_engine::pipeline::{Begin, Call, DeadLetter, Env, Fallback, Policy};
+use seawall_engine::policy::adaptive_limit::{AdaptiveLimit, Sample};
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
 use seawall_engine::policy::chaos::Chaos;
 use seawall_engine::step::{Finish, Injection, Input, Output, StepEnd, TimerReason};
+use seawall_engine::table::layout::adaptive_limit::WORDS;
 use seawall_engine::table::transitions::{TRANSITIONS, take};
-use seawall_engine::time::SECOND;
+use seawall_engine::time::{MS, SECOND};
 
 #[derive(Default)]
 struct Locked(Mutex<WaitList>);
@@ -31,6 +33,7 @@ fn play(policy: &Policy, begin: Begin, inputs: &[(u64, Input)]) -> Vec<Output> {
         bulkhead: &word,
         waiters: &waiters,
         rate_limit: &word,
+        adaptive: &[],
         hedge: &[],
         budget: &[],
         chaos_seen: &seen,
@@ -51,6 +54,22 @@ fn ended(kind: Kind) -> Input {
 
 fn finishes(outputs: &[Output], how: Finish) -> bool {
     matches!(outputs.last(), Some(Output::Finish(finish)) if *finish == how)
+}
+
+/// An adaptive limit before a server of ten workers that all want to be used, which then works four times as long.
+fn adapt() {
+    let (limit, words) = (AdaptiveLimit { min: 1, max: 512 }, Vec::from_iter((0..WORDS).map(|_| AtomicU64::new(0))));
+    let mut now = 0;
+    for (took, windows) in [(MS, 100), (4 * MS, 300)] {
+        let end = now + windows * SECOND;
+        while now < end {
+            let in_flight = limit.limit(&words);
+            now += took / u64::from(in_flight.min(10));
+            let waits = took * u64::from(in_flight.max(10)) / 10;
+            limit.observe(&words, now, Sample::Took(waits), in_flight);
+        }
+        assert!((7..=14).contains(&limit.limit(&words)), "{}", limit.limit(&words));
+    }
 }
 
 #[test]
@@ -81,6 +100,8 @@ fn rows_that_no_vector_can_take_are_taken_here() {
     let chaos = Chaos { rate: 10_000, faults: vec![], outcomes: vec![1], behavior: false, latency_ms: (0, 0), ends_at: u64::MAX };
     let struck = play(&Policy { chaos: Some(chaos), ..Policy::default() }, Begin::default(), &[]);
     assert!(struck.iter().any(|output| matches!(output, Output::Start { injected: Some(Injection::Outcome(0)), .. })));
+
+    adapt();
 
     let taken: Vec<&str> = take().map(|row| row.id).collect();
     let missing: Vec<&str> =

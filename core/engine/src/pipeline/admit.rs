@@ -21,7 +21,7 @@ impl Call {
                 return self.refused(env, refusal, out);
             }
         }
-        if env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
+        if env.slots().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
             return self.reject(env, "bulkhead.full", None, out);
         }
         self.take_turn(env, now, out);
@@ -42,7 +42,7 @@ impl Call {
     }
 
     pub(super) fn enter<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
-        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return self.admit(env, now, false, out) };
+        let Some(bulkhead) = env.slots() else { return self.admit(env, now, false, out) };
         match bulkhead.enter(env.bulkhead, env.waiters, !self.begin.reentrant) {
             SlotAnswer::Entered => self.admit(env, now, true, out),
             SlotAnswer::Full => self.reject(env, "bulkhead.full", None, out),
@@ -52,7 +52,7 @@ impl Call {
                 self.queued_at = now;
                 let (in_use, queued) = Bulkhead::load(env.bulkhead);
                 out.push(Output::Park(ticket));
-                if let Some(ms) = self.queue_wait_ms(bulkhead, now) {
+                if let Some(ms) = self.queue_wait_ms(&bulkhead, now) {
                     out.push(Output::Timer(TimerReason::Queue, 0, ms));
                 }
                 out.push(Output::Event(Event::Queued { in_use, queued }));
@@ -71,8 +71,8 @@ impl Call {
     }
 
     pub(super) fn queue_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
-        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return };
-        match self.queue_wait_ms(bulkhead, now) {
+        let Some(bulkhead) = env.slots() else { return };
+        match self.queue_wait_ms(&bulkhead, now) {
             Some(ms) if ms > 0 => out.push(Output::Timer(TimerReason::Queue, 0, ms)),
             _ => self.granted(env, now, true, out),
         }
@@ -80,7 +80,7 @@ impl Call {
 
     /// Fetches the answer for the parked ticket; `overdue` leaves the queue if there is none.
     pub(super) fn granted<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, overdue: bool, out: &mut Outputs) {
-        let (Phase::Queued { ticket }, Some(bulkhead)) = (self.phase, env.policy.bulkhead.as_ref()) else { return };
+        let (Phase::Queued { ticket }, Some(bulkhead)) = (self.phase, env.slots()) else { return };
         match bulkhead.settle(env.bulkhead, env.waiters, ticket, overdue) {
             Place::Waiting => out.push(Output::Park(ticket)),
             Place::Granted if self.is_overdue(now) => {
@@ -177,7 +177,7 @@ impl Call {
 
     /// Frees a slot; whoever waited longest now holds it.
     pub(super) fn leave<W: Waiters>(env: &Env<'_, W>, out: &mut Outputs) {
-        if let Some(bulkhead) = env.policy.bulkhead.as_ref()
+        if let Some(bulkhead) = env.slots()
             && let Some(ticket) = bulkhead.leave(env.bulkhead, env.waiters)
         {
             out.push(Output::Wake(ticket));
@@ -188,7 +188,7 @@ impl Call {
     pub(super) fn announce<W: Waiters>(env: &Env<'_, W>, transition: Option<Transition>, out: &mut Outputs) {
         let Some(transition) = transition else { return };
         out.push(Output::Event(Event::Breaker(transition)));
-        if let (State::Open, Some(bulkhead)) = (transition.to, env.policy.bulkhead.as_ref()) {
+        if let (State::Open, Some(bulkhead)) = (transition.to, env.slots()) {
             bulkhead.turn_away(env.bulkhead, env.waiters, |ticket| out.push(Output::Wake(ticket)));
         }
     }

@@ -3,8 +3,9 @@
 use super::{Call, Env, Mode, Phase};
 use crate::chance::Purpose;
 use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
+use crate::policy::adaptive_limit::Sample;
 use crate::policy::breaker::{Permit, State, Vote};
-use crate::policy::bulkhead::Waiters;
+use crate::policy::bulkhead::{Bulkhead, Waiters};
 use crate::policy::hedge;
 use crate::policy::retry::{COST, Situation};
 use crate::step::{Event, Failure, Finish, How, Output, Outputs, TimerReason};
@@ -209,6 +210,12 @@ impl Call {
             out.push(Output::Event(Event::AttemptFailed { attempt: number, duration_ms: now.saturating_sub(started) / MS }));
         }
         self.vote(env, now, number, state, to_breaker, outcome.pushback, out);
+        let sample = match state {
+            _ if late || (state == AttemptState::Failed && outcome.throttled()) => Some(Sample::Dropped),
+            AttemptState::Succeeded => Some(Sample::Took(now.saturating_sub(started))),
+            _ => None,
+        };
+        self.teach(env, now, number, sample, out);
         match outcome.kind {
             Kind::Success if failed => Verdict::Failure,
             Kind::Success => Verdict::Success,
@@ -239,6 +246,19 @@ impl Call {
         Self::announce(env, transition, out);
     }
 
+    /// What an end says about the adaptive limit, if the attempt holds a slot. How long a stream took says more about its consumer.
+    fn teach<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, number: u32, sample: Option<Sample>, out: &mut Outputs) {
+        let Some(limit) = env.policy.bulkhead.as_ref().and_then(|bulkhead| bulkhead.adaptive) else { return };
+        let Some(sample) = sample.filter(|_| !self.begin.stream && self.attempt_mut(number).is_some_and(|attempt| attempt.slot)) else {
+            return;
+        };
+        let Some(change) = limit.observe(env.adaptive, now, sample, Bulkhead::load(env.bulkhead).0) else { return };
+        out.push(Output::Event(Event::LimitChanged { from: change.from, to: change.to, reason: change.reason.name() }));
+        if let Some(bulkhead) = env.slots() {
+            out.extend(bulkhead.grant_free(env.bulkhead, env.waiters).into_iter().map(Output::Wake));
+        }
+    }
+
     pub(super) fn free_slot<W: Waiters>(&mut self, env: &Env<'_, W>, number: u32, out: &mut Outputs) {
         let held = self.attempt_mut(number).is_some_and(|attempt| core::mem::take(&mut attempt.slot));
         if held {
@@ -265,6 +285,7 @@ impl Call {
     ) {
         let Some(attempt) = self.attempts.get(index).copied().filter(|attempt| attempt.state == AttemptState::Running) else { return };
         self.vote(env, now, attempt.number, state, verdict, Pushback::None, out);
+        self.teach(env, now, attempt.number, (state == AttemptState::TimedOut).then_some(Sample::Dropped), out);
         out.push(Output::Cancel(attempt.number));
     }
 

@@ -67,6 +67,8 @@ pub struct Env<'a, W> {
     pub bulkhead: &'a AtomicU64,
     /// The bulkhead's waiters.
     pub waiters: &'a W,
+    /// The words of the bulkhead's adaptive limit, if it has one.
+    pub adaptive: &'a [AtomicU64],
     /// The rate limit's word.
     pub rate_limit: &'a AtomicU64,
     /// The retry budget's words, shared by all keys.
@@ -91,6 +93,12 @@ impl<'a, W> Env<'a, W> {
     pub fn cell(&self) -> Option<Cell<'a>> {
         let options = self.policy.breaker.as_ref()?;
         Some(Cell { options, words: self.breaker, window: self.window, source: self.source })
+    }
+
+    /// The bulkhead, with the slots that there are now.
+    #[must_use]
+    pub fn slots(&self) -> Option<Bulkhead> {
+        self.policy.bulkhead.map(|bulkhead| bulkhead.at(self.adaptive))
     }
 
     /// What pays for retries and hedges: the retry's budget, or the hedge's where there is no retry.

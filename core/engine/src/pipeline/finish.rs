@@ -57,7 +57,7 @@ impl Call {
                 }
             }
             Phase::Queued { ticket } => {
-                if let Some(bulkhead) = env.policy.bulkhead.as_ref()
+                if let Some(bulkhead) = env.slots()
                     && bulkhead.settle(env.bulkhead, env.waiters, ticket, true) == Place::Granted
                 {
                     Self::leave(env, out);

@@ -30,7 +30,7 @@ impl Call {
 
     /// Takes a slot that is free. Where the call would have queued, the event says that; where it would have been full, that.
     fn slot_in_shadow<W: Waiters>(env: &Env<'_, W>, out: &mut Outputs) -> bool {
-        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return false };
+        let Some(bulkhead) = env.slots() else { return false };
         if bulkhead.enter(env.bulkhead, env.waiters, false) == SlotAnswer::Entered {
             return true;
         }

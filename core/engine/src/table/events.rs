@@ -84,6 +84,12 @@ pub const EVENTS: &[EventRow] = &[
         &["reason"],
         "A call cannot be told apart by value, so its result is not kept; said once per policy.",
     ),
+    row(
+        "bulkhead.limit_changed",
+        "info",
+        &["from", "to", "reason"],
+        "The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`.",
+    ),
 ];
 
 /// The row of `name`.

@@ -87,3 +87,29 @@ pub mod hedge {
     /// Words in all.
     pub const WORDS: usize = 1 + SAMPLES;
 }
+
+/// An adaptive limit's words: the limit, the running window's sums, what was learned, and a ring of the latest windows.
+pub mod adaptive_limit {
+    /// The limit; zero before it first moved.
+    pub const LIMIT: usize = 0;
+    /// `judging:1 | ms:63`: the millisecond plus one in which the window began.
+    pub const START: usize = 1;
+    /// `drops:32 | samples:32`.
+    pub const OUTCOMES: usize = 2;
+    /// How long the samples took together, in microseconds.
+    pub const SUM: usize = 3;
+    /// The attempts in flight at each sample's end, added up.
+    pub const LOAD: usize = 4;
+    /// The most attempts in flight.
+    pub const PEAK: usize = 5;
+    /// How long an attempt takes that waits for no other, in microseconds.
+    pub const BASELINE: usize = 6;
+    /// How many windows were ever kept.
+    pub const HEAD: usize = 7;
+    /// Windows kept, two words each: `load in thousandths:32 | microseconds:32`, and samples per thousand seconds.
+    pub const POINTS: usize = 8;
+    /// Windows kept.
+    pub const WINDOWS: usize = 16;
+    /// Words in all.
+    pub const WORDS: usize = POINTS + 2 * WINDOWS;
+}

@@ -183,6 +183,15 @@ pub const OPTIONS: &[OptionRow] = &[
     row("bulkhead", "max_queue", Kind::Int(0, 1_000_000), "0", "Calls that may wait for a slot, first come, first served."),
     row("bulkhead", "max_wait", Kind::Duration(0, DAY), "", "The longest wait in the queue; without it the total limit holds."),
     row(
+        "bulkhead",
+        "adaptive",
+        Kind::Flag,
+        "false",
+        "Find the number of slots by watching how long attempts take, instead of `max_concurrent`. It starts at 16.",
+    ),
+    row("bulkhead", "min_limit", Kind::Int(1, 1_000_000), "1", "The fewest slots that `adaptive` may come to."),
+    row("bulkhead", "max_limit", Kind::Int(1, 1_000_000), "512", "The most slots that `adaptive` may come to."),
+    row(
         "hedge",
         "delay",
         Kind::HedgeDelay,

@@ -36,6 +36,7 @@ pub const MACHINES: &[(&str, &str)] = &[
     ("hedge", "Hedge"),
     ("rate", "Rate limit"),
     ("bulkhead", "Bulkhead"),
+    ("adaptive", "Adaptive limit"),
     ("breaker", "Circuit breaker"),
     ("stream", "Streams"),
     ("chaos", "Chaos"),
@@ -142,6 +143,21 @@ rows! {
     BulkheadRaised "bulkhead.queued.raised", "queued", "a raised maximum: the new slots go to the first tickets" => "taken";
     BulkheadGivesUp "bulkhead.queued.gives_up", "queued", "a waiter leaves: its place is gone" => "taken";
     BulkheadTurnsAway "bulkhead.queued.turned_away", "queued", "the circuit opens: everybody is turned away" => "taken";
+
+    AdaptiveDrops "adaptive.window.drops", "window", "over: a tenth of the attempts were cut, or found the server overloaded: nine tenths" => "window";
+    AdaptiveIdle "adaptive.window.idle", "window", "over: at most half of the slots were in use: the limit stays" => "window";
+    AdaptiveFewSlow "adaptive.window.few_slow", "window", "over: few samples, twice as long as the baseline: nine tenths" => "window";
+    AdaptiveFewGrow "adaptive.window.few_grow", "window", "over: few samples otherwise: one more" => "window";
+    AdaptiveVain "adaptive.window.vain", "window", "over: more in flight brought latency and no throughput: a step down" => "window",
+        elsewhere "fifty samples a second, over several windows, are too long for a vector";
+    AdaptiveNotOurs "adaptive.window.not_ours", "window", "over: many wait, but latency runs against the number in flight: the baseline is learned anew" => "window",
+        elsewhere "fifty samples a second, over several windows, are too long for a vector";
+    AdaptiveWaits "adaptive.window.waits", "window", "over: many wait: down towards the baseline's share" => "window",
+        elsewhere "fifty samples a second, over several windows, are too long for a vector";
+    AdaptiveHolds "adaptive.window.holds", "window", "over: some wait: the limit stays" => "window",
+        elsewhere "fifty samples a second, over several windows, are too long for a vector";
+    AdaptiveGrows "adaptive.window.grows", "window", "over: few wait: up" => "window",
+        elsewhere "fifty samples a second, over several windows, are too long for a vector";
 
     BreakerRatio "breaker.closed.failure_ratio", "closed", "the failure ratio holds" => "open";
     BreakerSlow "breaker.closed.slow_ratio", "closed", "the slow ratio holds" => "open";

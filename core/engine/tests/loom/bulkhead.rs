@@ -28,7 +28,7 @@ impl Waiters for Locked {
 impl Door {
     fn with_slots(max_concurrent: u32) -> Arc<Self> {
         Arc::new(Self {
-            bulkhead: Bulkhead { max_concurrent, max_queue: 2, max_wait_ms: None },
+            bulkhead: Bulkhead { max_concurrent, max_queue: 2, max_wait_ms: None, adaptive: None },
             word: AtomicU64::new(0),
             waiters: Locked(Mutex::new(WaitList::default())),
             inside: AtomicU32::new(0),

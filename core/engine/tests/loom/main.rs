@@ -3,6 +3,7 @@
 //! must satisfy it, and once per seeded fault, when one execution must not.
 #![cfg(loom)]
 
+mod adaptive_limit;
 mod budget;
 mod bulkhead;
 mod count_window;

@@ -79,7 +79,7 @@ impl Model {
 fn a_bulkhead_does_what_a_plain_queue_does() {
     let coverage = Coverage::default();
     let result = runner(400).run(&(1..5u32, 0..5u32, vec(step(), 1..150)), |(max_concurrent, max_queue, steps)| {
-        let options = Bulkhead { max_concurrent, max_queue, max_wait_ms: None };
+        let options = Bulkhead { max_concurrent, max_queue, max_wait_ms: None, adaptive: None };
         let (word, waiters) = (AtomicU64::new(0), Locked::default());
         let mut model = Model::default();
         for step in steps {

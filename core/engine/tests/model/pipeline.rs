@@ -86,7 +86,8 @@ fn policy() -> impl Strategy<Value = Policy> {
     let limit =
         (1..30 * MS, 1..4u64, 0..100u64).prop_map(|(interval_ns, burst, max_wait_ms)| RateLimit { interval_ns, burst, max_wait_ms });
     let bulkhead = (1..4u32, 0..4u32, prop::option::of(0..80u64));
-    let bulkhead = bulkhead.prop_map(|(max_concurrent, max_queue, max_wait_ms)| Bulkhead { max_concurrent, max_queue, max_wait_ms });
+    let bulkhead =
+        bulkhead.prop_map(|(max_concurrent, max_queue, max_wait_ms)| Bulkhead { max_concurrent, max_queue, max_wait_ms, adaptive: None });
     let limits = (prop::option::of(1..80 * MS), prop::option::of(80 * MS..400 * MS));
     let parts =
         (prop::option::weighted(0.7, retry()), prop::option::of(limit), prop::option::weighted(0.7, bulkhead), prop::option::of(breaker()));
@@ -278,6 +279,7 @@ fn run(policy: &Policy, seed: u64, steps: &[Step], coverage: &Coverage) -> TestC
         bulkhead: &bulkhead,
         waiters: &waiters,
         rate_limit: &rate_limit,
+        adaptive: &[],
         hedge: &[],
         budget: &budget,
         chaos_seen: &chaos_seen,
@@ -314,7 +316,7 @@ fn a_turn_that_comes_after_the_total_starts_nothing() {
 
 #[test]
 fn a_slot_that_comes_after_the_total_starts_nothing_and_is_passed_on() {
-    let bulkhead = Bulkhead { max_concurrent: 1, max_queue: 2, max_wait_ms: None };
+    let bulkhead = Bulkhead { max_concurrent: 1, max_queue: 2, max_wait_ms: None, adaptive: None };
     let policy = Policy { bulkhead: Some(bulkhead), total_ns: Some(80 * MS), ..Policy::default() };
     let end = Step::End { which: 0, kind: Kind::Success, pushback: Pushback::None };
     let steps = [CALL, CALL, CALL, Step::Advance(90 * MS), end, Step::Wake(0)];

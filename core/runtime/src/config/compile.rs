@@ -1,6 +1,7 @@
 //! From options to what the engine works with. Defaults are those of the table; where a given value needs it, a default gives way.
 
 use seawall_engine::pipeline::{DeadLetter, Fallback, Policy as EnginePolicy};
+use seawall_engine::policy::adaptive_limit::AdaptiveLimit;
 use seawall_engine::policy::breaker::{Breaker, Window};
 use seawall_engine::policy::bulkhead::Bulkhead;
 use seawall_engine::policy::chaos::Chaos;
@@ -133,10 +134,14 @@ fn breaker(options: &Options<'_>, attempt_ms: Option<u64>) -> Breaker {
 }
 
 fn bulkhead(options: &Options<'_>) -> Bulkhead {
+    let (min, max) = (options.int("min_limit"), options.int("max_limit"));
+    let limit = || AdaptiveLimit { min: min.unwrap_or(1), max: max.unwrap_or_else(|| min.unwrap_or(1).max(512)) };
+    let adaptive = options.has("adaptive").then(limit);
     Bulkhead {
-        max_concurrent: options.int("max_concurrent").unwrap_or(64),
+        max_concurrent: adaptive.map_or_else(|| options.int("max_concurrent").unwrap_or(64), |limit| limit.max),
         max_queue: options.int("max_queue").unwrap_or(0),
         max_wait_ms: options.ms("max_wait"),
+        adaptive,
     }
 }
 

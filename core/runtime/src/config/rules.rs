@@ -52,6 +52,7 @@ pub(super) fn check(parts: &Parts, dialect: Dialect) -> Result<(), ConfigError> 
     if given.value("circuit_breaker", "slow_call_ratio").is_some() && given.value("circuit_breaker", "slow_call_duration").is_none() {
         return Err(ConfigError::new("circuit_breaker.slow_call_ratio", "needs slow_call_duration: without it no call is slow"));
     }
+    check_adaptive(&given)?;
     check_stale(&given)?;
     check_chaos(&given)
 }
@@ -62,12 +63,27 @@ pub(super) fn contradictions(parts: &Parts, dialect: Dialect) -> Result<(), Conf
     given.ordered("timeout", "attempt", "total", Given::ms)?;
     given.ordered("retry", "base_delay", "max_delay", Given::ms)?;
     given.ordered("circuit_breaker", "break_duration", "max_break_duration", Given::ms)?;
+    given.ordered("bulkhead", "min_limit", "max_limit", Given::int)?;
     given.ordered("circuit_breaker", "minimum_throughput", "window_size", Given::int)?;
     given.ordered("circuit_breaker", "half_open_successes", "half_open_max_calls", Given::int)?;
     if given.value("circuit_breaker", "window_size").is_some() && given.value("circuit_breaker", "sampling_duration").is_some() {
         return Err(ConfigError::new("circuit_breaker", "window_size and sampling_duration exclude each other; give one of them"));
     }
     Ok(())
+}
+
+/// Bounds of something that is off are a slip, and a number that is found cannot be given.
+fn check_adaptive(given: &Given<'_>) -> Result<(), ConfigError> {
+    let is_on = given.value("bulkhead", "adaptive").and_then(Value::as_bool).unwrap_or(false);
+    if is_on && given.value("bulkhead", "max_concurrent").is_some() {
+        return Err(ConfigError::new("bulkhead.max_concurrent", "contradicts `adaptive`, which finds the number; bound it with max_limit"));
+    }
+    match ["min_limit", "max_limit"].iter().find(|name| given.value("bulkhead", name).is_some()) {
+        Some(name) if !is_on => {
+            Err(ConfigError::new(format!("bulkhead.{name}"), "has no effect without `adaptive`; set that to true, or give max_concurrent"))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Bounds of something that is off are a slip.

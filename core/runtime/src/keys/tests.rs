@@ -3,7 +3,7 @@ use seawall_engine::pipeline::Policy as EnginePolicy;
 use seawall_engine::policy::bulkhead::Bulkhead;
 
 fn make() -> KeyState {
-    let bulkhead = Some(Bulkhead { max_concurrent: 4, max_queue: 0, max_wait_ms: None });
+    let bulkhead = Some(Bulkhead { max_concurrent: 4, max_queue: 0, max_wait_ms: None, adaptive: None });
     KeyState::new(&EnginePolicy { bulkhead, ..EnginePolicy::default() })
 }
 

@@ -20,20 +20,23 @@ mod queue;
 
 use alloc::vec::Vec;
 
+use crate::policy::adaptive_limit::AdaptiveLimit;
 use crate::sync::{AtomicU64, Ordering};
 
 use crate::fault::{Fault, seeded};
 pub use queue::{Place, WaitList};
 
 /// The compiled options.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Bulkhead {
-    /// Slots.
+    /// Slots; the most there may be, where their number adapts.
     pub max_concurrent: u32,
     /// Places in the queue.
     pub max_queue: u32,
     /// The longest wait in the queue, in milliseconds.
     pub max_wait_ms: Option<u64>,
+    /// What finds the number of slots, if it adapts.
+    pub adaptive: Option<AdaptiveLimit>,
 }
 
 /// The lock around a [`WaitList`], whose kind the engine does not know.
@@ -62,6 +65,15 @@ fn join(in_use: u32, queued: u32) -> u64 {
 }
 
 impl Bulkhead {
+    /// With as many slots as there are now, by the words of the adaptive limit.
+    #[must_use]
+    pub fn at(mut self, adaptive: &[AtomicU64]) -> Self {
+        if let Some(limit) = self.adaptive {
+            self.max_concurrent = limit.limit(adaptive);
+        }
+        self
+    }
+
     /// Slots in use and waiters queued.
     #[must_use]
     pub fn load(word: &AtomicU64) -> (u32, u32) {
