@@ -46,6 +46,10 @@ pub enum Fault {
     BudgetLooksFirst,
     /// A refused withdrawal is not taken back.
     RefusalKept,
+    /// The cap of chaos is looked at first and the strike counted after.
+    ShareLooksFirst,
+    /// The end of an experiment is looked at first and stored after.
+    AbortLooksFirst,
 }
 
 /// Whether the running model has seeded `fault`.

@@ -188,6 +188,7 @@ pub enum Event {
     FallbackUsed { step: Option<u32> },
     FallbackFailed { step: Option<u32> },
     HedgeStarted { attempt: u32, delay_ms: u64 },
+    ChaosAborted { reason: &'static str },
 }
 
 /// A change of a circuit breaker's state.

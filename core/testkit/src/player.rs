@@ -44,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) cut: BTreeSet<u32>,
     pub(crate) is_over: bool,
     pub(crate) stream: Stream,
+    /// The attempts whose behaviour failed.
+    misbehaved: BTreeSet<u32>,
     errors: BTreeMap<u32, String>,
     values: BTreeMap<u32, Value>,
     failed: Option<Failed>,
@@ -188,6 +190,7 @@ impl<'a> Player<'a> {
             cut: BTreeSet::new(),
             is_over: false,
             stream: Stream::default(),
+            misbehaved: BTreeSet::new(),
             errors: BTreeMap::new(),
             values: BTreeMap::new(),
             failed: None,
@@ -279,6 +282,7 @@ impl<'a> Player<'a> {
             7 => return self.letter(name),
             8 => return self.fall_back(name, a),
             9 => self.finish(name, a, b)?,
+            11 => self.behave(name, a)?,
             _ => {}
         }
         Ok(Vec::new())
@@ -291,23 +295,43 @@ impl<'a> Player<'a> {
         seawall_runtime::clock::advance(ms.unsigned_abs());
     }
 
+    /// Runs the behaviour of an attempt; a text is the error that it raises.
+    fn behave(&mut self, name: &str, attempt: i64) -> Result<(), String> {
+        let (at, fails) = (self.now / MS, self.config.get("chaos").is_some_and(|chaos| chaos["behavior"].is_string()));
+        let running = self.running(name)?;
+        if fails {
+            running.misbehaved.extend(u32::try_from(attempt));
+        }
+        let place = running.place;
+        self.transcript.line(place, format!("@{at} {name} behavior {attempt}"));
+        Ok(())
+    }
+
+    /// The attempt fails by a fault that chaos injected.
+    fn inject_fault(&mut self, name: &str, attempt: u32, option: &str) -> Result<Vec<Op>, String> {
+        let (config, now) = (self.config, self.now);
+        let fault = config.get("chaos").and_then(|chaos| chaos.get(option)).and_then(Value::as_str).unwrap_or("fault");
+        let running = self.running(name)?;
+        running.errors.insert(attempt, fault.to_owned());
+        Ok(running.call.ended(now, Ended { attempt, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: fault }))
+    }
+
     fn start_attempt(&mut self, name: &str, attempt: i64, latency_ms: i64, fault: i64) -> Result<Vec<Op>, String> {
+        let number = u32::try_from(attempt).unwrap_or(0);
+        if self.running(name)?.misbehaved.contains(&number) {
+            return self.inject_fault(name, number, "behavior");
+        }
         if latency_ms > 0 {
             self.sleep(latency_ms);
         }
         let now = self.now;
-        let number = u32::try_from(attempt).unwrap_or(0);
-        let fault_name =
-            self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
-        let running = self.running(name)?;
         if fault >= 0 {
-            running.errors.insert(number, fault_name.clone());
-            let ended = Ended { attempt: number, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: &fault_name };
-            return Ok(running.call.ended(now, ended));
+            return self.inject_fault(name, number, "fault");
         }
         if fault < -1 {
             return self.inject_outcome(name, number, usize::try_from(-2 - fault).unwrap_or(0));
         }
+        let running = self.running(name)?;
         running.latest = number;
         running.open.insert(number);
         let place = running.place;

@@ -84,6 +84,12 @@ pub const EVENTS: &[EventRow] = &[
         &["reason"],
         "A call cannot be told apart by value, so its result is not kept; said once per policy.",
     ),
+    row(
+        "chaos.aborted",
+        "warning",
+        &["reason"],
+        "`abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.",
+    ),
 ];
 
 /// The row of `name`.

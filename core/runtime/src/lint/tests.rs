@@ -7,7 +7,7 @@ fn spec(parts: &Value) -> Spec {
 
 fn worst(parts: &Value, inner: &[(String, WorstCase)]) -> WorstCase {
     let spec = spec(parts);
-    let compiled = spec.compile(0);
+    let compiled = spec.compile(0, 0);
     worst::of(&Subject { engine: &compiled.engine, spec: &spec, inner })
 }
 
