@@ -235,8 +235,9 @@ export class Run {
   /** The value of the call, or its error. */
   outcome([what, number]: Finish): unknown {
     if (what === 0) {
-      // A rejected result may be returned for want of anything better; it is no good result.
-      if (this.error === undefined) keep(this, this.attempts.get(number)?.value);
+      const ended = this.attempts.get(number);
+      // A rejected result may be returned for want of anything better; it is no good result. What chaos made up is none either.
+      if (this.error === undefined && ended?.isMadeUp !== true) keep(this, ended?.value);
       if (this.trail !== undefined && this.trail.trail.length > 0) recovered(this.trail.trail);
       return this.attempts.get(number)?.value;
     }

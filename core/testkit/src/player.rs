@@ -44,6 +44,8 @@ pub(crate) struct Running {
     pub(crate) cut: BTreeSet<u32>,
     pub(crate) is_over: bool,
     pub(crate) stream: Stream,
+    /// The attempts whose result chaos made up.
+    made_up: BTreeSet<u32>,
     /// The attempts whose behaviour failed.
     misbehaved: BTreeSet<u32>,
     errors: BTreeMap<u32, String>,
@@ -190,6 +192,7 @@ impl<'a> Player<'a> {
             cut: BTreeSet::new(),
             is_over: false,
             stream: Stream::default(),
+            made_up: BTreeSet::new(),
             misbehaved: BTreeSet::new(),
             errors: BTreeMap::new(),
             values: BTreeMap::new(),
@@ -346,6 +349,7 @@ impl<'a> Player<'a> {
         let bits = result_bits(config, &value);
         let running = self.running(name)?;
         running.values.insert(attempt, value);
+        running.made_up.insert(attempt);
         Ok(running.call.ended(now, Ended { attempt, kind: 0, bits, status: 0, retry_after_ms: -1, error_type: "" }))
     }
 
@@ -409,8 +413,9 @@ impl<'a> Player<'a> {
         };
         let running = self.running(name)?;
         let value = u32::try_from(number).ok().and_then(|number| running.values.get(&number)).cloned().unwrap_or_default();
-        if result_bits(self.config, &value) != 0 {
-            // A result that was rejected is returned in the end, but it is not a good one.
+        let is_made_up = u32::try_from(number).is_ok_and(|number| running.made_up.contains(&number));
+        if is_made_up || result_bits(self.config, &value) != 0 {
+            // A result that was rejected is returned in the end, but it is not a good one, and what chaos made up would outlast it.
             return Ok(());
         }
         // What a value takes differs between languages, so max_bytes is no matter of vectors.

@@ -5,6 +5,7 @@
 
 mod budget;
 mod bulkhead;
+mod chaos;
 mod count_window;
 mod lease;
 mod play;

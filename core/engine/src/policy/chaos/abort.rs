@@ -58,7 +58,8 @@ impl Chaos {
     }
 
     /// The policy's own circuit opened. Gives the reason to whoever has ended the experiment by it.
-    pub(crate) fn opened(&self, words: &[AtomicU64], now: u64) -> Option<Reason> {
+    #[must_use]
+    pub fn opened(&self, words: &[AtomicU64], now: u64) -> Option<Reason> {
         let ended = (self.abort.opens && !self.is_over(now)).then(|| self.end(words, Reason::BreakerOpen)).flatten();
         if ended.is_some() {
             row!(ChaosAbortsOpen);
@@ -67,7 +68,8 @@ impl Chaos {
     }
 
     /// Another policy's circuits have opened `openings` times. More often than when this experiment first looked ends it.
-    pub(crate) fn watch(&self, words: &[AtomicU64], openings: u64, now: u64) -> Option<Reason> {
+    #[must_use]
+    pub fn watch(&self, words: &[AtomicU64], openings: u64, now: u64) -> Option<Reason> {
         if !self.abort.opens_elsewhere || self.is_over(now) {
             return None;
         }
@@ -86,7 +88,8 @@ impl Chaos {
     }
 
     /// A call ended, well or not.
-    pub(crate) fn call_ended(&self, words: &[AtomicU64], failed: bool, now: u64) -> Option<Reason> {
+    #[must_use]
+    pub fn call_ended(&self, words: &[AtomicU64], failed: bool, now: u64) -> Option<Reason> {
         let (ratio, minimum) = self.abort.ratio?;
         if self.is_over(now) {
             return None;
