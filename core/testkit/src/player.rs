@@ -1,6 +1,7 @@
 //! Plays one vector.
 
 mod admin;
+mod strikes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -298,27 +299,6 @@ impl<'a> Player<'a> {
         seawall_runtime::clock::advance(ms.unsigned_abs());
     }
 
-    /// Runs the behaviour of an attempt; a text is the error that it raises.
-    fn behave(&mut self, name: &str, attempt: i64) -> Result<(), String> {
-        let (at, fails) = (self.now / MS, self.config.get("chaos").is_some_and(|chaos| chaos["behavior"].is_string()));
-        let running = self.running(name)?;
-        if fails {
-            running.misbehaved.extend(u32::try_from(attempt));
-        }
-        let place = running.place;
-        self.transcript.line(place, format!("@{at} {name} behavior {attempt}"));
-        Ok(())
-    }
-
-    /// The attempt fails by a fault that chaos injected.
-    fn inject_fault(&mut self, name: &str, attempt: u32, option: &str) -> Result<Vec<Op>, String> {
-        let (config, now) = (self.config, self.now);
-        let fault = config.get("chaos").and_then(|chaos| chaos.get(option)).and_then(Value::as_str).unwrap_or("fault");
-        let running = self.running(name)?;
-        running.errors.insert(attempt, fault.to_owned());
-        Ok(running.call.ended(now, Ended { attempt, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: fault }))
-    }
-
     fn start_attempt(&mut self, name: &str, attempt: i64, latency_ms: i64, fault: i64) -> Result<Vec<Op>, String> {
         let number = u32::try_from(attempt).unwrap_or(0);
         if self.running(name)?.misbehaved.contains(&number) {
@@ -340,17 +320,6 @@ impl<'a> Player<'a> {
         let place = running.place;
         self.transcript.line(place, format!("@{} {name} attempt {attempt}", now / MS));
         Ok(Vec::new())
-    }
-
-    /// The attempt returns what chaos says, as if the callee had.
-    fn inject_outcome(&mut self, name: &str, attempt: u32, place: usize) -> Result<Vec<Op>, String> {
-        let (config, now) = (self.config, self.now);
-        let value = config.get("chaos").and_then(|chaos| chaos["outcome"][place].get("value")).cloned().unwrap_or_default();
-        let bits = result_bits(config, &value);
-        let running = self.running(name)?;
-        running.values.insert(attempt, value);
-        running.made_up.insert(attempt);
-        Ok(running.call.ended(now, Ended { attempt, kind: 0, bits, status: 0, retry_after_ms: -1, error_type: "" }))
     }
 
     fn failed(&mut self, name: &str, [how, attempt, code, retry_after_ms]: [i64; 4], next: Option<u8>) -> Result<Vec<Op>, String> {
