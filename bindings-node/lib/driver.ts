@@ -213,6 +213,8 @@ export class Run {
   }
 
   willFail(how: number, attempt: number, code: number, retryAfterMs: number): void {
+    // An earlier failure that was asked about, and tried again, was reported before the call knew how it would end.
+    this.reported = undefined;
     this.error = how === 0 ? this.attempts.get(attempt)?.error : ourError(this, how, code, retryAfterMs, this.attempts.get(attempt)?.error);
     this.isAsking = true;
   }
