@@ -28,7 +28,6 @@ const BEYOND: &[&str] = &[
 /// Not yet drawn by the generator, or not yet shown by vectors: each leaves this list once it is.
 const AWAITED: &[&str] = &[
     "event mode.changed",
-    "output behavior",
     "timer idle",
     "timer hedge",
     "error timeout.idle",
