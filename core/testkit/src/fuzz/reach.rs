@@ -26,14 +26,8 @@ const BEYOND: &[&str] = &[
 ];
 
 /// Not yet drawn by the generator, or not yet shown by vectors: each leaves this list once it is.
-const AWAITED: &[&str] = &[
-    "event mode.changed",
-    "timer idle",
-    "timer hedge",
-    "error timeout.idle",
-    "reason stream_broken",
-    "event config.refused",
-];
+const AWAITED: &[&str] =
+    &["event mode.changed", "timer idle", "timer hedge", "error timeout.idle", "reason stream_broken", "event config.refused"];
 
 /// What was to be reached and was not.
 #[must_use]
