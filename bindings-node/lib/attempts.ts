@@ -24,6 +24,8 @@ export interface Attempt {
   isOpen: boolean;
   /** Whether its work was told to stop: whatever becomes of it, it was cancelled. */
   isCut: boolean;
+  /** Whether chaos made its result up. */
+  isMadeUp: boolean;
   /** The iterator of a stream. */
   source: Source | undefined;
 }
@@ -83,7 +85,7 @@ export class Attempts {
     const { key, correlationId, idempotencyKey, chain, trail, outer } = this.run;
     const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
     const scope = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, chain, ...trail }, outer);
-    const attempt: Attempt = { number, scope, value: undefined, error: undefined, isOpen: true, isCut: false, source: undefined };
+    const attempt: Attempt = { number, scope, value: undefined, error: undefined, isOpen: true, isCut: false, isMadeUp: false, source: undefined };
     this.all.set(number, attempt);
     if (number === 1) this.startedAt = clock.wallNow();
     return attempt;
@@ -104,6 +106,7 @@ export class Attempts {
   private invoke(attempt: Attempt, fault: number): void {
     const { fn, self, args, wantsCurrent } = this.run.work;
     const { scope } = attempt;
+    attempt.isMadeUp = fault !== CALLEE;
     const call = (): unknown => (wantsCurrent ? fn(scope as Current) : fn.apply(self, [...args]));
     try {
       const value = fault === CALLEE ? within(scope, call) : outcomeOf(this.run, attempt, fault);

@@ -213,6 +213,8 @@ export class Run {
   }
 
   willFail(how: number, attempt: number, code: number, retryAfterMs: number): void {
+    // An earlier failure that was asked about, and tried again, was reported before the call knew how it would end.
+    this.reported = undefined;
     this.error = how === 0 ? this.attempts.get(attempt)?.error : ourError(this, how, code, retryAfterMs, this.attempts.get(attempt)?.error);
     this.isAsking = true;
   }
@@ -235,8 +237,9 @@ export class Run {
   /** The value of the call, or its error. */
   outcome([what, number]: Finish): unknown {
     if (what === 0) {
-      // A rejected result may be returned for want of anything better; it is no good result.
-      if (this.error === undefined) keep(this, this.attempts.get(number)?.value);
+      const ended = this.attempts.get(number);
+      // A rejected result may be returned for want of anything better; it is no good result. What chaos made up is none either.
+      if (this.error === undefined && ended?.isMadeUp !== true) keep(this, ended?.value);
       if (this.trail !== undefined && this.trail.trail.length > 0) recovered(this.trail.trail);
       return this.attempts.get(number)?.value;
     }

@@ -101,12 +101,15 @@ function known(strategy: string, name: string): string {
 /** Written otherwise here (`steps`), or of the other language (`thread`). */
 const INTERNAL = new Set(['steps', 'thread']);
 
+/** Fields within an option. */
+const FIELDS = new Map([['perSecond', 'per_second'], ['failureRatio', 'failure_ratio'], ['minimumThroughput', 'minimum_throughput']]);
+
 /** Data in the words of the native module. */
 function toData(name: string, value: unknown): unknown {
   if (value instanceof Date) return value.toISOString();
   if (name === 'value') return encode(value).value;
-  if (name === 'retryBudget' && typeof value === 'object' && value !== null) {
-    return Object.fromEntries(Object.entries(value).map(([field, number]) => [field === 'perSecond' ? 'per_second' : field, number]));
+  if ((name === 'retryBudget' || name === 'abortWhen') && typeof value === 'object' && value !== null) {
+    return Object.fromEntries(Object.entries(value).map(([field, given]) => [FIELDS.get(field) ?? field, given]));
   }
   return value;
 }

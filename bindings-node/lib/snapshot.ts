@@ -29,6 +29,16 @@ export interface Snapshot {
   readonly limits: Limits;
   /** The retry budget: retries that it pays for now, and what each call adds. */
   readonly budget: { readonly left: number; readonly perCall: number } | null;
+  readonly chaos: Experiment | null;
+}
+
+/** Chaos: whether it may strike in this process, how it stands, what ended it early, how many attempts it saw and struck. */
+export interface Experiment {
+  readonly armed: boolean;
+  readonly state: 'disarmed' | 'running' | 'waiting' | 'aborted' | 'over';
+  readonly aborted: 'breaker_open' | 'failure_ratio' | null;
+  readonly attempts: number;
+  readonly struck: number;
 }
 
 /** The snapshot of a policy, or of one key of it. */

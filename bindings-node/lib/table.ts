@@ -66,6 +66,7 @@ export const EVENTS = [
   'hedge.started',
   'fallback.stale_skipped',
   'bulkhead.limit_changed',
+  'chaos.aborted',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -177,6 +178,8 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'fallback.stale_skipped': ['warning', ['reason']],
   /** The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`. */
   'bulkhead.limit_changed': ['info', ['from', 'to', 'reason']],
+  /** `abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`. */
+  'chaos.aborted': ['warning', ['reason']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */
@@ -271,6 +274,9 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     only: '',
     until: '',
     expires_in: '',
+    window: 'always',
+    max_share: '',
+    abort_when: '',
   },
   '*': {
     name: '',
@@ -422,6 +428,12 @@ export interface ChaosData {
   until?: string | Date;
   /** How long it lasts from the start of the process. */
   expiresIn?: DurationLike;
+  /** When it strikes: `2m every 10m`, counted from the start of the process, or hours of the day in a time zone: `Mon-Fri 09:00-17:00 Europe/Berlin`. Default: always. */
+  window?: string;
+  /** The most that is ever struck of any 100 attempts in a row, and of all while there are fewer, whatever `rate` and the draws say. */
+  maxShare?: number | string;
+  /** What ends it early: `breaker = "open"`, the policy's own circuit opens, or that of the `policy` named; `failure_ratio`, so large a share of the last 50 calls failed, once there are `minimum_throughput` (20). */
+  abortWhen?: { breaker?: 'open'; policy?: string; failureRatio?: number; minimumThroughput?: number };
 }
 
 /** Each metric's type and its labels besides `policy`. */

@@ -4,7 +4,9 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
-use seawall::{Bulkhead, CircuitBreaker, Error, Fallback, PolicyBuilder, RateLimit, Retry, RetryAfter, Timeout, on_event, policy, testing};
+use seawall::{
+    Bulkhead, Chaos, CircuitBreaker, Error, Fallback, PolicyBuilder, RateLimit, Retry, RetryAfter, Timeout, on_event, policy, testing,
+};
 use support::{Down, ms};
 
 fn down() -> Result<u32, Down> {
@@ -270,4 +272,29 @@ fn a_correlation_id_reaches_the_calls_inside() {
     });
     assert_eq!(seen.ok(), Some(("order-9".to_owned(), Some("order-9".to_owned()))));
     assert_eq!(seawall::correlation_id(), None);
+}
+
+#[test]
+fn an_experiment_keeps_within_its_bounds() {
+    let clock = testing::clock(0);
+    let always = || Chaos::new(1.0, std::time::Duration::from_secs(3_600)).fault();
+    let build = |name: &str, chaos: Chaos| {
+        policy(name).circuit_breaker(CircuitBreaker::new().consecutive_failures(2)).chaos(chaos).build().expect("valid")
+    };
+    let struck = |policy: &seawall::Policy| matches!(policy.call(|| Ok::<_, Down>(1)), Err(Error::Injected(_)));
+    let share = build("chaos-share", always().max_share(0.5).window("1s every 10s"));
+    assert_eq!([(); 4].map(|()| struck(&share)), [false, true, false, true]);
+    clock.advance(std::time::Duration::from_secs(1));
+    assert!(!struck(&share) && !struck(&share));
+    let open = build("chaos-open", always().abort_when_open());
+    assert!(struck(&open) && struck(&open));
+    clock.advance(std::time::Duration::from_secs(10));
+    assert!(!struck(&open), "its trial is left alone");
+    let far = build("chaos-far", always().abort_when_open_in("chaos-near"));
+    let near = build("chaos-near", always());
+    assert!(struck(&far) && struck(&near) && struck(&near) && !struck(&far));
+    let failing = build("chaos-failing", always().abort_when_failing(1.0, 1));
+    assert!(struck(&failing) && !struck(&failing));
+    let wrong = policy("chaos-wrong").chaos(always().max_share(0.001)).build().expect_err("too small");
+    assert_eq!(wrong.path, "chaos-wrong.chaos.max_share");
 }

@@ -77,3 +77,41 @@ test('a limit cuts behaviour that takes too long; the callee is never called', a
 test('what is no behaviour says so', () => {
   assert.throws(() => chaos({ behavior: 'slow', ...always }), (error) => error instanceof seawall.ConfigError && error.path === 'chaos.behavior');
 });
+
+test('an experiment keeps within its window and its share', async (t) => {
+  const time = virtual(t);
+  const guard = chaos({ outcome: 'struck', window: '1s every 10s', maxShare: '50%', ...always });
+  const drawn = [];
+  for (let n = 0; n < 4; n += 1) drawn.push(await guard.run(() => 'real'));
+  assert.deepEqual(drawn, ['real', 'struck', 'real', 'struck']);
+  await time.advance('1s');
+  assert.equal(await guard.run(() => 'real'), 'real');
+  assert.deepEqual(guard.snapshot().chaos, { armed: true, state: 'waiting', aborted: null, attempts: 4, struck: 2 });
+});
+
+test('what watches ends the experiment, and says so once', async (t) => {
+  virtual(t);
+  const seen = [];
+  t.after(seawall.onEvent((event) => event.event === 'chaos.aborted' && seen.push([event.severity, event.reason])));
+  const own = policy(circuitBreaker({ consecutiveFailures: 1 }), chaos({ fault: 'x', abortWhen: { breaker: 'open' }, ...always }));
+  await assert.rejects(own.run(() => 1), seawall.InjectedFaultError);
+  own.breaker.reset();
+  assert.equal(await own.run(() => 1), 1);
+  const ratio = chaos({ fault: 'x', abortWhen: { failureRatio: 1, minimumThroughput: 2 }, ...always });
+  for (let n = 0; n < 2; n += 1) await assert.rejects(ratio.run(() => 1), seawall.InjectedFaultError);
+  assert.equal(await ratio.run(() => 1), 1);
+  assert.equal(ratio.snapshot().chaos.aborted, 'failure_ratio');
+  assert.deepEqual(seen, [['warning', 'breaker_open'], ['warning', 'failure_ratio']]);
+});
+
+test('bounds that cannot work name their place', () => {
+  const wrong = [
+    [{ window: '9 to 5' }, 'chaos.window'],
+    [{ maxShare: 0.001 }, 'chaos.max_share'],
+    [{ abortWhen: { failureRate: 1 } }, 'chaos.abort_when'],
+    [{ abortWhen: { failureRatio: 2 } }, 'chaos.abort_when.failure_ratio'],
+  ];
+  for (const [options, path] of wrong) {
+    assert.throws(() => chaos({ fault: 'x', ...options, ...always }), (error) => error instanceof seawall.ConfigError && error.path === path);
+  }
+});

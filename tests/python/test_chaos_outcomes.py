@@ -61,3 +61,62 @@ def test_what_a_behaviour_raises_is_injected() -> None:
         with pytest.raises(OSError, match="disk full"):
             policy.call(lambda: 1)
         assert policy.breaker.counts.failures == 1
+
+
+def test_an_experiment_keeps_within_its_window_and_its_share() -> None:
+    with seawall.testing.clock() as clock:
+        policy = seawall.chaos(rate=1, outcome="struck", window="1s every 10s", max_share="50%", expires_in="1h")
+        drawn = [policy.call(lambda: "real") for _ in range(6)]
+        assert drawn == ["real", "struck"] * 3
+        clock.advance("1s")
+        assert policy.call(lambda: "real") == "real"
+        snapshot = policy.snapshot()["chaos"]
+        assert snapshot == {"armed": True, "state": "waiting", "aborted": None, "attempts": 6, "struck": 3}
+
+
+def test_a_circuit_that_opens_ends_the_experiment_and_says_so_once() -> None:
+    events: list[Any] = []
+    forget = seawall.on_event(events.append)
+    with seawall.testing.clock():
+        bank = seawall.policy("chaos-bank", seawall.circuit_breaker(consecutive_failures=1))
+        own = seawall.policy(
+            None, seawall.circuit_breaker(consecutive_failures=1), seawall.chaos(rate=1, fault="x", abort_when={"breaker": "open"}, expires_in="1h")
+        )
+        with pytest.raises(seawall.InjectedFaultError):
+            own.call(lambda: 1)
+        own.breaker.reset()
+        assert own.call(lambda: 1) == 1
+        far = seawall.chaos(rate=1, outcome=2, abort_when={"breaker": "open", "policy": "chaos-bank"}, expires_in="1h")
+        assert far.call(lambda: 1) == 2
+        with pytest.raises(ConnectionError):
+            bank.call(broken)
+        assert (far.call(lambda: 1), far.call(lambda: 1)) == (1, 1)
+        snapshot = far.snapshot()["chaos"]
+        assert snapshot is not None and (snapshot["state"], snapshot["aborted"]) == ("aborted", "breaker_open")
+    forget()
+    aborted = [event for event in events if event["event"] == "chaos.aborted"]
+    assert [(event["severity"], event["reason"]) for event in aborted] == [("warning", "breaker_open")] * 2
+
+
+@pytest.mark.parametrize(
+    ("options", "path"),
+    [
+        ({"window": "9 to 5"}, "chaos.window"),
+        ({"max_share": 0.001}, "chaos.max_share"),
+        ({"abort_when": {"failure_rate": 0.5}}, "chaos.abort_when"),
+        ({"abort_when": {"failure_ratio": 2}}, "chaos.abort_when.failure_ratio"),
+    ],
+)
+def test_bounds_that_cannot_work_name_their_place(options: Any, path: str) -> None:
+    with pytest.raises(seawall.ConfigError) as caught:
+        seawall.chaos(rate=1, fault="x", expires_in="1h", **options)
+    assert caught.value.path == path
+
+
+def test_what_chaos_made_up_is_no_good_value() -> None:
+    with seawall.testing.clock() as clock:
+        policy = seawall.policy(None, seawall.fallback(stale_if_error=True), seawall.chaos(rate=1, outcome="made up", expires_in="1s"))
+        assert policy.call(broken) == "made up"
+        clock.advance("1s")
+        with pytest.raises(ConnectionError):
+            policy.call(broken)

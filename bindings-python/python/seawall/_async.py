@@ -217,7 +217,9 @@ class Driver:
                         await self.cutter.wait(injected(value))
                 if latency_ms:
                     await self.cutter.wait(sleep(session.virtual, latency_ms))
-                value = session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault)
+                value = (
+                    session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault, here.attempt)
+                )
                 if _asyncness.is_awaitable(value):
                     value = await self.cutter.wait(value)
             outcome: tuple[bool, Any] = (True, value)

@@ -124,6 +124,8 @@ class Session:
         self.key = self._key(written, view)
         self.idempotency_key = view.idempotency_key or self._idempotency_key() or self.outer.idempotency_key
         self.outcomes: dict[int, tuple[bool, Any]] = {}
+        # Attempts whose outcome chaos made up.
+        self.made_up: set[int] = set()
         self.fallbacks: dict[int, Any] = {}
         self.error: BaseException | None = None
         self.is_ours = False
@@ -222,10 +224,11 @@ class Session:
         _classify.mark_injected(error)
         return error
 
-    def injected(self, number: int) -> Any:
+    def injected(self, number: int, attempt: int) -> Any:
         """What chaos puts in place of the call, as START names it: raises the fault, or gives the outcome."""
         if number >= 0:
             raise self.fault(number)
+        self.made_up.add(attempt)
         is_function, what = self.plan.code["chaos"]["outcome"][-2 - number]
         return what() if is_function else what
 
@@ -317,9 +320,11 @@ class Session:
         """Returns or raises what the call ends with."""
         self.ended_for_good()
         if what == VALUE:
-            if self.stale_key is not None and not self.plan.result_bits(self.outcomes[number][1]):
-                _stale.keep(self.plan, self.stale_key, self.outcomes[number][1])
-            return self.outcomes[number][1]
+            value = self.outcomes[number][1]
+            # What chaos made up is no good value: it would outlast the experiment.
+            if self.stale_key is not None and number not in self.made_up and not self.plan.result_bits(value):
+                _stale.keep(self.plan, self.stale_key, value)
+            return value
         if what == FALLBACK_VALUE:
             return self.fallbacks[number]
         error = self.error if what == ERROR else self._cancellation()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from seawall import _native
 from seawall._plan import Written
@@ -43,6 +43,16 @@ class Budget(TypedDict):
     per_call: float
 
 
+class Experiment(TypedDict):
+    """Chaos: whether it may strike in this process, how it stands, what ended it early, how many attempts it saw and struck."""
+
+    armed: bool
+    state: Literal["disarmed", "running", "waiting", "aborted", "over"]
+    aborted: Literal["breaker_open", "failure_ratio"] | None
+    attempts: int
+    struck: int
+
+
 class Snapshot(TypedDict):
     """A policy as it stands. `counts` are over all keys; what belongs to one key is None on a keyed policy without a key."""
 
@@ -51,6 +61,7 @@ class Snapshot(TypedDict):
     ratios: Ratios | None
     limits: Limits
     budget: Budget | None
+    chaos: Experiment | None
 
 
 def metrics() -> str:

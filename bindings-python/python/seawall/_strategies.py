@@ -15,6 +15,15 @@ from seawall._plan import Part
 from seawall._policy import Policy
 
 
+class AbortWhen(TypedDict, total=False):
+    """What ends an experiment of chaos early."""
+
+    breaker: Literal["open"]
+    policy: str
+    failure_ratio: float
+    minimum_throughput: int
+
+
 class RetryBudget(TypedDict, total=False):
     """How many retries the calls of the last ten seconds pay for: a share of them, and so many more per second."""
 
@@ -234,6 +243,9 @@ def chaos(
     behavior: Callable[[], object] | None = None,
     seed: int | None = None,
     only: OfArguments | None = None,
+    window: str | None = None,
+    max_share: float | str | None = None,
+    abort_when: AbortWhen | None = None,
     until: datetime | str | None = None,
     expires_in: Duration | None = None,
     name: str | None = None,
@@ -250,6 +262,10 @@ def chaos(
     behavior: a function, sync or async, that runs in each attempt struck, before the rest.
     seed: decides which attempts are struck; by default the policy object's own.
     only: a predicate on the call's arguments: only such calls may be struck.
+    window: when it strikes: "2m every 10m", from the start of the process, or "Mon-Fri 09:00-17:00 Europe/Berlin".
+    max_share: the most that is ever struck of any 100 attempts in a row, 0.01 to 1 or "20%", whatever `rate` and the draws say.
+    abort_when: what ends it early: {"breaker": "open"}, the policy's own circuit opens, or that of the "policy" named;
+        {"failure_ratio": 0.5}, so many of the last 50 calls failed, once there are "minimum_throughput" (20).
     until, expires_in: when it ends; one of them must be given.
 
     Raises ConfigError for what cannot work.
@@ -274,7 +290,7 @@ def chaos(
         if until.tzinfo is None:
             raise ConfigError("an instant needs a time zone", path="chaos.until")
         until = until.isoformat()
-    for option, value in (("latency", latency), ("seed", seed), ("until", until), ("expires_in", expires_in), ("scope", scope)):
+    for option, value in (("latency", latency), ("seed", seed), ("window", window), ("max_share", max_share), ("abort_when", abort_when), ("until", until), ("expires_in", expires_in), ("scope", scope)):
         if value is not None:
             part.data[option] = to_spec(value, f"chaos.{option}")
     return Policy._of_parts(name, [part], key=key)

@@ -158,7 +158,7 @@ class Driver:
         if latency_ms:
             sleep(session.virtual, latency_ms)
         if fault != _call.CALLEE:
-            return session.injected(fault)
+            return session.injected(fault, attempt)
         self.foreign()
         return session.fn(*session.args, **session.kwargs)
 

@@ -96,6 +96,7 @@ EventName = Literal[
     "hedge.started",
     "fallback.stale_skipped",
     "bulkhead.limit_changed",
+    "chaos.aborted",
 ]
 
 # Every event.
@@ -126,6 +127,7 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "hedge.started",
     "fallback.stale_skipped",
     "bulkhead.limit_changed",
+    "chaos.aborted",
 )
 
 Strategy = Literal[
@@ -202,6 +204,7 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "hedge.started": ("info", ("attempt", "delay_ms",)),  # Another attempt was started beside a running one, or at once after one failed (`delay_ms` 0).
     "fallback.stale_skipped": ("warning", ("reason",)),  # A call cannot be told apart by value, so its result is not kept; said once per policy.
     "bulkhead.limit_changed": ("info", ("from", "to", "reason",)),  # The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`.
+    "chaos.aborted": ("warning", ("reason",)),  # `abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.
@@ -296,6 +299,9 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "only": "",  # A predicate on the call's arguments: only these attempts may be struck.
         "until": "",  # When it ends. This or `expires_in` must be given.
         "expires_in": "",  # How long it lasts from the start of the process.
+        "window": "always",  # When it strikes: `2m every 10m`, counted from the start of the process, or hours of the day in a time zone: `Mon-Fri 09:00-17:00 Europe/Berlin`.
+        "max_share": "",  # The most that is ever struck of any 100 attempts in a row, and of all while there are fewer, whatever `rate` and the draws say.
+        "abort_when": "",  # What ends it early: `breaker = "open"`, the policy's own circuit opens, or that of the `policy` named; `failure_ratio`, so large a share of the last 50 calls failed, once there are `minimum_throughput` (20).
     },
     "*": {
         "name": "",  # Shares the state with every object of this name.

@@ -55,7 +55,7 @@ class Driver(_async.Driver):
                 await _async.injected(value)
         if latency_ms:
             await _async.sleep(session.virtual, latency_ms)
-        return session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault)
+        return session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault, attempt)
 
     def cancel(self, attempt: int) -> None:
         super().cancel(attempt)

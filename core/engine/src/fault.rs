@@ -50,6 +50,10 @@ pub enum Fault {
     EverybodyJudges,
     /// The sums of such a window are taken by a load and a store.
     SumTakenByStore,
+    /// The cap of chaos is looked at first and the strike counted after.
+    ShareLooksFirst,
+    /// The end of an experiment is looked at first and stored after.
+    AbortLooksFirst,
 }
 
 /// Whether the running model has seeded `fault`.

@@ -189,6 +189,7 @@ pub enum Event {
     FallbackFailed { step: Option<u32> },
     HedgeStarted { attempt: u32, delay_ms: u64 },
     LimitChanged { from: u32, to: u32, reason: &'static str },
+    ChaosAborted { reason: &'static str },
 }
 
 /// A change of a circuit breaker's state.

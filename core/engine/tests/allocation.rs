@@ -3,17 +3,19 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell as Count;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback, Verdict};
 use seawall_engine::pipeline::{Begin, Call, Env, Policy};
 use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, WaitList, Waiters};
+use seawall_engine::policy::chaos::{Abort, Chaos};
 use seawall_engine::policy::rate_limit::{self, RateLimit};
 use seawall_engine::policy::retry::{Backoff, Budget, Growth, Jitter, Retry};
 use seawall_engine::step::Input;
 use seawall_engine::table::layout::budget::WORDS;
+use seawall_engine::table::layout::chaos;
 use seawall_engine::time::{MS, SECOND};
 
 /// Counts what the present thread allocates; the others are the test harness's.
@@ -130,6 +132,12 @@ fn a_budget_allocates_nothing() {
     assert_eq!(seen, 0);
 }
 
+/// Strikes every attempt, if it is armed.
+fn experiment() -> Chaos {
+    let abort = Abort { opens: true, opens_elsewhere: true, ratio: Some((1, 1)) };
+    Chaos { rate: 10_000, faults: vec![1], ends_at: u64::MAX, number: 1, max_share: Some(10_000), abort, ..Chaos::default() }
+}
+
 /// A whole call whose first try succeeds, with its list of outputs kept from call to call.
 #[test]
 fn a_first_try_allocates_nothing() {
@@ -144,10 +152,11 @@ fn a_first_try_allocates_nothing() {
         }),
         bulkhead: Some(Bulkhead { max_concurrent: 2, max_queue: 2, max_wait_ms: None, adaptive: None }),
         rate_limit: Some(RateLimit { interval_ns: MS, burst: 10, max_wait_ms: 0 }),
+        chaos: Some(experiment()),
         ..Policy::default()
     };
-    let (bulkhead, rate_limit, chaos_seen) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0));
-    let (waiters, budget) = (Locked(Mutex::new(WaitList::default())), words(WORDS));
+    let (bulkhead, rate_limit) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (waiters, budget, struck) = (Locked(Mutex::new(WaitList::default())), words(WORDS), words(chaos::WORDS));
     let source = Source::new(0, "");
     let env = Env {
         policy: &policy,
@@ -159,7 +168,8 @@ fn a_first_try_allocates_nothing() {
         adaptive: &[],
         hedge: &[],
         budget: &budget,
-        chaos_seen: &chaos_seen,
+        chaos: &struck,
+        openings: 0,
         source,
         chaos_source: source,
         armed: false,
@@ -175,4 +185,5 @@ fn a_first_try_allocates_nothing() {
         out.clear();
     });
     assert_eq!(seen, 0);
+    assert!(struck.iter().all(|word| word.load(Ordering::Relaxed) == 0), "disarmed, chaos touches nothing");
 }

@@ -49,6 +49,7 @@ pub(crate) fn of(event: &Event, error_type: Option<&str>) -> Record {
                 [("attempt", attempt.into()), ("fault", fault), ("outcome", outcome), ("latency_ms", latency_ms.into())],
             )
         }
+        Event::ChaosAborted { reason } => record("chaos.aborted", [("reason", reason.into())]),
         Event::FallbackUsed { step } => record("fallback.used", [("step", step_name(step)), ("error_type", error())]),
         Event::FallbackFailed { step } => record("fallback.failed", [("step", step_name(step))]),
         Event::LimitChanged { from, to, reason } => {

@@ -31,7 +31,7 @@ pub(crate) struct InForce {
 
 impl InForce {
     pub(crate) fn new(spec: &Spec, generation: u64, now: u64) -> Self {
-        Self { parts: spec.parts.clone(), compiled: spec.compile(now), generation }
+        Self { parts: spec.parts.clone(), compiled: spec.compile(now, generation), generation }
     }
 
     /// The mode of the option.
@@ -77,6 +77,8 @@ pub(crate) struct View {
     window: Arc<[AtomicU64]>,
     /// What differs from how it began, if anything does.
     mixed: Option<Box<EnginePolicy>>,
+    /// The policy whose circuits chaos watches.
+    watches: Option<Arc<str>>,
     is_pinned: bool,
 }
 
@@ -84,7 +86,8 @@ impl View {
     /// The newest whole, for a call of `state` that begins.
     pub(crate) fn of(policy: &Policy, state: &KeyState) -> Self {
         let (began, window) = newest(policy, state);
-        let mut view = Self { seen: began.generation, began, window, mixed: None, is_pinned: false };
+        let watches = began.compiled.chaos_watches.clone();
+        let mut view = Self { seen: began.generation, began, window, mixed: None, watches, is_pinned: false };
         view.refresh(policy, state);
         view
     }
@@ -92,7 +95,7 @@ impl View {
     /// What another call that began with the same sees, before anything has changed.
     pub(crate) fn same(&self) -> Self {
         let (began, window) = (Arc::clone(&self.began), Arc::clone(&self.window));
-        Self { began, seen: self.seen, window, mixed: self.mixed.clone(), is_pinned: self.is_pinned }
+        Self { began, seen: self.seen, window, mixed: self.mixed.clone(), watches: self.watches.clone(), is_pinned: self.is_pinned }
     }
 
     /// Takes up what has changed since the last step.
@@ -104,6 +107,7 @@ impl View {
         let (newest, window) = newest(policy, state);
         self.window = window;
         self.seen = newest.generation;
+        self.watches.clone_from(&newest.compiled.chaos_watches);
         self.is_pinned = pin.is_some();
         if Arc::ptr_eq(&newest, &self.began) && pin.is_none() {
             self.mixed = None;
@@ -131,6 +135,11 @@ impl View {
     /// The words of the breaker's window, laid out for those options.
     pub(crate) fn window(&self) -> &[AtomicU64] {
         &self.window
+    }
+
+    /// The policy whose circuits chaos watches.
+    pub(crate) fn watches(&self) -> Option<&str> {
+        self.watches.as_deref()
     }
 
     /// The seed of chaos.

@@ -79,6 +79,16 @@ impl Counters {
         up(&self.transitions[to as usize]);
     }
 
+    /// How often a circuit of the policy has opened, over all keys.
+    pub(crate) fn openings(&self) -> u64 {
+        self.transitions[State::Open as usize].load(Ordering::Relaxed)
+    }
+
+    /// Attempts that chaos struck.
+    pub(crate) fn injections(&self) -> u64 {
+        self.injections.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn letter(&self, written: bool) {
         up(if written { &self.letters } else { &self.lost });
     }

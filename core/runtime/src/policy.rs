@@ -8,7 +8,7 @@ use seawall_engine::chance::Source;
 use seawall_engine::pipeline::Env;
 use seawall_engine::policy::breaker::{Cell, State};
 use seawall_engine::step::Transition;
-use seawall_engine::table::layout::budget;
+use seawall_engine::table::layout::{budget, chaos};
 use seawall_engine::time::{MS, ceil_ms};
 use serde_json::json;
 
@@ -42,7 +42,7 @@ pub struct Policy {
     pub(crate) keys: Keys,
     budget: Box<[AtomicU64]>,
     calls: AtomicU64,
-    chaos_seen: AtomicU64,
+    pub(crate) chaos: Box<[AtomicU64]>,
     pub(crate) counters: Counters,
     stale: Mutex<Stale>,
 }
@@ -65,7 +65,7 @@ impl Policy {
             keys: Keys::default(),
             budget: words(budget::WORDS),
             calls: AtomicU64::new(0),
-            chaos_seen: AtomicU64::new(0),
+            chaos: words(chaos::WORDS),
             counters: Counters::default(),
             stale: Mutex::default(),
         }
@@ -105,7 +105,7 @@ impl Policy {
     /// Forgets all state, for tests.
     pub(crate) fn forget(&self) {
         self.keys.clear();
-        self.budget.iter().chain([&self.calls, &self.chaos_seen]).for_each(|word| word.store(0, Ordering::Relaxed));
+        self.budget.iter().chain(&self.chaos).chain([&self.calls]).for_each(|word| word.store(0, Ordering::Relaxed));
         self.mode.clear();
         self.counters.forget();
         *self.stale.lock() = Stale::default();
@@ -275,7 +275,8 @@ impl Policy {
             adaptive: state.adaptive(view.engine()),
             hedge: &state.hedge,
             budget: &self.budget,
-            chaos_seen: &self.chaos_seen,
+            chaos: &self.chaos,
+            openings: view.watches().filter(|_| crate::chaos::armed()).map_or(0, crate::registry::openings),
             source: self.source(None),
             chaos_source: self.source(view.chaos_seed()),
             armed: crate::chaos::armed(),

@@ -86,6 +86,11 @@ pub(crate) fn test_seed() -> Option<u64> {
     IS_SEEDED.load(Ordering::Relaxed).then(|| SEED.load(Ordering::Relaxed))
 }
 
+/// How often the circuits of the policy of this name have opened.
+pub(crate) fn openings(name: &str) -> u64 {
+    REGISTRY.lock().named.get(name).map_or(0, |policy| policy.counters.openings())
+}
+
 /// Every living policy.
 pub(crate) fn all() -> Vec<Arc<Policy>> {
     REGISTRY.lock().all.iter().filter_map(Weak::upgrade).collect()

@@ -1,6 +1,10 @@
 //! One policy as it stands: what it counted, how its windows look, what limits it, what is left of its budget.
 
+use std::sync::atomic::Ordering;
+
 use seawall_engine::policy::bulkhead::Bulkhead;
+use seawall_engine::policy::chaos::Reason;
+use seawall_engine::table::layout::chaos::SEEN;
 use seawall_engine::time::{SECOND, ceil_ms};
 use serde_json::{Map, Value, json};
 
@@ -18,7 +22,7 @@ fn share(part: u32, whole: u32) -> Option<f64> {
 }
 
 impl Policy {
-    /// The policy as it stands at `now`, as JSON: `mode`, `counts` (by metric, over all keys), `ratios`, `limits`, `budget`. What belongs to
+    /// The policy as it stands at `now`, as JSON: `mode`, `counts` (by metric, over all keys), `ratios`, `limits`, `budget`, `chaos`. What belongs to
     /// one key is null where a policy is keyed and no key is given: nothing stands for all of them.
     #[must_use]
     pub fn snapshot(&self, key: Option<&str>, now: u64) -> String {
@@ -29,6 +33,7 @@ impl Policy {
             "ratios": state.as_deref().map_or(Value::Null, |state| self.ratios(state, key, now)),
             "limits": self.limits(state.as_deref()),
             "budget": self.budget_left(now),
+            "chaos": self.experiment(now),
         })
         .to_string()
     }
@@ -61,6 +66,22 @@ impl Policy {
             "attempt_ms": engine.attempt_ns.map(ceil_ms),
             "total_ms": engine.total_ns.map(ceil_ms),
         })
+    }
+
+    /// The experiment: whether it may strike in this process, how it stands, what ended it early, what it saw and struck.
+    fn experiment(&self, now: u64) -> Value {
+        let force = self.force();
+        let Some(chaos) = force.compiled.engine.chaos.as_ref() else { return Value::Null };
+        let (armed, aborted) = (crate::chaos::armed(), chaos.aborted(&self.chaos));
+        let state = match () {
+            () if !armed => "disarmed",
+            () if chaos.is_over(now) => "over",
+            () if aborted.is_some() => "aborted",
+            () if !chaos.window.is_open(now) => "waiting",
+            () => "running",
+        };
+        let attempts = self.chaos[SEEN].load(Ordering::Relaxed);
+        json!({"armed": armed, "state": state, "aborted": aborted.map(Reason::name), "attempts": attempts, "struck": self.counters.injections()})
     }
 
     /// Retries that the budget pays for now.

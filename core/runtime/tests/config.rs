@@ -9,6 +9,10 @@ fn error(dialect: &str, parts: Value) -> (String, String) {
     (error.path, error.message)
 }
 
+fn experiment(option: &str, value: Value) -> Value {
+    json!({"chaos": {"rate": 0.5, "fault": 1, "expires_in": "1h", option: value}})
+}
+
 #[test]
 fn every_error_names_its_place() {
     let cases = [
@@ -46,6 +50,33 @@ fn every_error_names_its_place() {
         (json!({"rate_limit": {}}), "pay.rate_limit.rate", "must be given"),
         (json!({"rate_limit": {"rate": "fast"}}), "pay.rate_limit.rate", "100/s"),
         (json!({"chaos": {"rate": 0.5, "fault": 1}}), "pay.chaos", "must have an end"),
+        (experiment("window", json!("often")), "pay.chaos.window", "2m every 10m"),
+        (experiment("window", json!("10m every 2m")), "pay.chaos.window", "cannot be"),
+        (experiment("window", json!("0s every 2m")), "pay.chaos.window", "cannot be"),
+        (experiment("window", json!("1m every soon")), "pay.chaos.window", "not a duration"),
+        (experiment("window", json!("Mon-Fri 09:00-17:00")), "pay.chaos.window", "lacks a time zone"),
+        (experiment("window", json!("09:00-17:00 Middle/Earth")), "pay.chaos.window", "Middle/Earth"),
+        (experiment("window", json!("Mon-Fry 09:00-17:00 UTC")), "pay.chaos.window", "names no days"),
+        (experiment("window", json!("09:00-09:00 UTC")), "pay.chaos.window", "00:00-24:00"),
+        (experiment("window", json!("9-17 UTC")), "pay.chaos.window", "Mon-Fri 09:00-17:00"),
+        (experiment("max_share", json!(0.005)), "pay.chaos.max_share", "at least 0.01"),
+        (experiment("max_share", json!("120%")), "pay.chaos.max_share", "between 0 and 1"),
+        (experiment("abort_when", json!("open")), "pay.chaos.abort_when", "table"),
+        (experiment("abort_when", json!({})), "pay.chaos.abort_when", "never"),
+        (experiment("abort_when", json!({"breaker": "closed"})), "pay.chaos.abort_when.breaker", "\"open\""),
+        (experiment("abort_when", json!({"ratio": 0.5})), "pay.chaos.abort_when", "failure_ratio"),
+        (experiment("abort_when", json!({"failure_ratio": 0})), "pay.chaos.abort_when.failure_ratio", "rounds to 0"),
+        (experiment("abort_when", json!({"failure_ratio": 0.5, "policy": "bank"})), "pay.chaos.abort_when.policy", "breaker"),
+        (
+            experiment("abort_when", json!({"breaker": "open", "minimum_throughput": 5})),
+            "pay.chaos.abort_when.minimum_throughput",
+            "failure_ratio",
+        ),
+        (
+            experiment("abort_when", json!({"failure_ratio": 0.5, "minimum_throughput": 51})),
+            "pay.chaos.abort_when.minimum_throughput",
+            "1 to 50",
+        ),
         (json!({"bulkhead": {"scope": "host"}}), "pay.bulkhead.scope", "process"),
         (json!({"retry": {"retry_budget": {"share": 1}}}), "pay.retry.retry_budget", "ratio and per_second"),
     ];
@@ -80,4 +111,13 @@ fn only_given_values_contradict_and_defaults_give_way() {
     ] {
         assert_eq!(check(&json!({"parts": parts}).to_string()), Ok(()), "{parts}");
     }
+}
+
+#[test]
+fn hours_of_the_day_need_an_end_in_sight() {
+    let parts = |until: &str| json!({"chaos": {"rate": 0.5, "fault": 1, "window": "22:00-06:00 UTC", "until": until}});
+    let (at, message) = error("python", parts("9000-01-01T00:00:00Z"));
+    assert_eq!(at, "pay.chaos.until");
+    assert!(message.contains("366 days"), "{message}");
+    assert_eq!(check(&json!({"parts": parts("2020-01-01T00:00:00Z")}).to_string()), Ok(()));
 }

@@ -3,6 +3,8 @@
 use std::any::{Any, TypeId, type_name};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use super::Written;
 use crate::error::Error;
 use crate::rules::Asked;
@@ -162,6 +164,45 @@ impl Chaos {
     #[must_use]
     pub fn latency(mut self, latency: Duration) -> Self {
         self.written.duration("latency", latency);
+        self
+    }
+
+    /// When it strikes: `"2m every 10m"`, counted from the start of the process, or `"Mon-Fri 09:00-17:00 Europe/Berlin"`.
+    #[must_use]
+    pub fn window(mut self, window: &str) -> Self {
+        self.written.set("window", window);
+        self
+    }
+
+    /// The most that is ever struck of any 100 attempts in a row, in [0.01, 1], and of all while there are fewer.
+    #[must_use]
+    pub fn max_share(mut self, share: f64) -> Self {
+        self.written.set("max_share", share);
+        self
+    }
+
+    /// Ends the experiment when the policy's own circuit opens.
+    #[must_use]
+    pub fn abort_when_open(self) -> Self {
+        self.abort("breaker", "open")
+    }
+
+    /// Ends the experiment when a circuit of the policy of this name opens.
+    #[must_use]
+    pub fn abort_when_open_in(self, policy: &str) -> Self {
+        self.abort("breaker", "open").abort("policy", policy)
+    }
+
+    /// Ends the experiment when this share of the last 50 calls failed, in (0, 1], once so many have ended, 1 to 50.
+    #[must_use]
+    pub fn abort_when_failing(self, failure_ratio: f64, minimum_throughput: u32) -> Self {
+        self.abort("failure_ratio", failure_ratio).abort("minimum_throughput", minimum_throughput)
+    }
+
+    fn abort(mut self, name: &str, value: impl Into<Value>) -> Self {
+        if let Value::Object(table) = self.written.0.entry("abort_when").or_insert_with(|| Value::Object(Map::new())) {
+            table.insert(name.to_owned(), value.into());
+        }
         self
     }
 

@@ -60,6 +60,7 @@ pub(crate) fn others(option: &OptionRow) -> Vec<Value> {
         Kind::Choice(words) => words.iter().filter(|word| **word != default).map(|word| json!(word)).collect(),
         Kind::Flag => vec![json!(default != "true")],
         Kind::Budget => vec![json!({"ratio": 0.1, "per_second": 1}), json!({"ratio": 0.2, "per_second": 2}), json!(false)],
+        Kind::Window => vec![json!("1ms every 1h")],
         Kind::HedgeDelay => vec![json!("1ms"), json!("1h")],
         _ => Vec::new(),
     }

@@ -1,6 +1,7 @@
 //! Plays one vector.
 
 mod admin;
+mod strikes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -44,6 +45,10 @@ pub(crate) struct Running {
     pub(crate) cut: BTreeSet<u32>,
     pub(crate) is_over: bool,
     pub(crate) stream: Stream,
+    /// The attempts whose result chaos made up.
+    made_up: BTreeSet<u32>,
+    /// The attempts whose behaviour failed.
+    misbehaved: BTreeSet<u32>,
     errors: BTreeMap<u32, String>,
     values: BTreeMap<u32, Value>,
     failed: Option<Failed>,
@@ -188,6 +193,8 @@ impl<'a> Player<'a> {
             cut: BTreeSet::new(),
             is_over: false,
             stream: Stream::default(),
+            made_up: BTreeSet::new(),
+            misbehaved: BTreeSet::new(),
             errors: BTreeMap::new(),
             values: BTreeMap::new(),
             failed: None,
@@ -279,6 +286,7 @@ impl<'a> Player<'a> {
             7 => return self.letter(name),
             8 => return self.fall_back(name, a),
             9 => self.finish(name, a, b)?,
+            11 => self.behave(name, a)?,
             _ => {}
         }
         Ok(Vec::new())
@@ -292,37 +300,26 @@ impl<'a> Player<'a> {
     }
 
     fn start_attempt(&mut self, name: &str, attempt: i64, latency_ms: i64, fault: i64) -> Result<Vec<Op>, String> {
+        let number = u32::try_from(attempt).unwrap_or(0);
+        if self.running(name)?.misbehaved.contains(&number) {
+            return self.inject_fault(name, number, "behavior");
+        }
         if latency_ms > 0 {
             self.sleep(latency_ms);
         }
         let now = self.now;
-        let number = u32::try_from(attempt).unwrap_or(0);
-        let fault_name =
-            self.config.get("chaos").and_then(|chaos| chaos.get("fault")).and_then(Value::as_str).unwrap_or("fault").to_owned();
-        let running = self.running(name)?;
         if fault >= 0 {
-            running.errors.insert(number, fault_name.clone());
-            let ended = Ended { attempt: number, kind: 6, bits: 0, status: 0, retry_after_ms: -1, error_type: &fault_name };
-            return Ok(running.call.ended(now, ended));
+            return self.inject_fault(name, number, "fault");
         }
         if fault < -1 {
             return self.inject_outcome(name, number, usize::try_from(-2 - fault).unwrap_or(0));
         }
+        let running = self.running(name)?;
         running.latest = number;
         running.open.insert(number);
         let place = running.place;
         self.transcript.line(place, format!("@{} {name} attempt {attempt}", now / MS));
         Ok(Vec::new())
-    }
-
-    /// The attempt returns what chaos says, as if the callee had.
-    fn inject_outcome(&mut self, name: &str, attempt: u32, place: usize) -> Result<Vec<Op>, String> {
-        let (config, now) = (self.config, self.now);
-        let value = config.get("chaos").and_then(|chaos| chaos["outcome"][place].get("value")).cloned().unwrap_or_default();
-        let bits = result_bits(config, &value);
-        let running = self.running(name)?;
-        running.values.insert(attempt, value);
-        Ok(running.call.ended(now, Ended { attempt, kind: 0, bits, status: 0, retry_after_ms: -1, error_type: "" }))
     }
 
     fn failed(&mut self, name: &str, [how, attempt, code, retry_after_ms]: [i64; 4], next: Option<u8>) -> Result<Vec<Op>, String> {
@@ -385,8 +382,9 @@ impl<'a> Player<'a> {
         };
         let running = self.running(name)?;
         let value = u32::try_from(number).ok().and_then(|number| running.values.get(&number)).cloned().unwrap_or_default();
-        if result_bits(self.config, &value) != 0 {
-            // A result that was rejected is returned in the end, but it is not a good one.
+        let is_made_up = u32::try_from(number).is_ok_and(|number| running.made_up.contains(&number));
+        if is_made_up || result_bits(self.config, &value) != 0 {
+            // A result that was rejected is returned in the end, but it is not a good one, and what chaos made up would outlast it.
             return Ok(());
         }
         // What a value takes differs between languages, so max_bytes is no matter of vectors.

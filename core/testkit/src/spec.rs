@@ -16,7 +16,7 @@ pub(crate) fn spec(vector: &Vector) -> String {
     let keyed = parts.remove("key").is_some();
     let mode = parts.remove("mode");
     for options in parts.values_mut().filter_map(Value::as_object_mut) {
-        for name in ["on", "ignore", "on_result", "stale_key"] {
+        for name in ["on", "ignore", "on_result", "stale_key", "behavior"] {
             if options.contains_key(name) {
                 options.insert(name.into(), json!(true));
             }

@@ -8,9 +8,10 @@ use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
 use seawall_engine::pipeline::{Begin, Call, DeadLetter, Env, Fallback, Policy};
 use seawall_engine::policy::adaptive_limit::{AdaptiveLimit, Sample};
 use seawall_engine::policy::bulkhead::{WaitList, Waiters};
-use seawall_engine::policy::chaos::Chaos;
-use seawall_engine::step::{Finish, Injection, Input, Output, StepEnd, TimerReason};
-use seawall_engine::table::layout::adaptive_limit::WORDS;
+use seawall_engine::policy::chaos::{Abort, Chaos};
+use seawall_engine::policy::retry::{Backoff, Growth, Jitter, Retry};
+use seawall_engine::step::{Event, Finish, Injection, Input, Output, StepEnd, TimerReason};
+use seawall_engine::table::layout::{adaptive_limit, chaos::WORDS};
 use seawall_engine::table::transitions::{TRANSITIONS, take};
 use seawall_engine::time::{MS, SECOND};
 
@@ -25,8 +26,9 @@ impl Waiters for Locked {
 
 /// What a call under `policy` does on these inputs, each at its moment.
 fn play(policy: &Policy, begin: Begin, inputs: &[(u64, Input)]) -> Vec<Output> {
-    let (word, seen, waiters, source) = (AtomicU64::new(0), AtomicU64::new(0), Locked::default(), Source::new(0, ""));
-    let env = Env {
+    let (word, waiters, source) = (AtomicU64::new(0), Locked::default(), Source::new(0, ""));
+    let words: [AtomicU64; WORDS] = std::array::from_fn(|_| AtomicU64::new(0));
+    let mut env = Env {
         policy,
         breaker: &[],
         window: &[],
@@ -36,7 +38,8 @@ fn play(policy: &Policy, begin: Begin, inputs: &[(u64, Input)]) -> Vec<Output> {
         adaptive: &[],
         hedge: &[],
         budget: &[],
-        chaos_seen: &seen,
+        chaos: &words,
+        openings: 0,
         source,
         chaos_source: source,
         armed: true,
@@ -44,6 +47,7 @@ fn play(policy: &Policy, begin: Begin, inputs: &[(u64, Input)]) -> Vec<Output> {
     };
     let (mut call, mut out) = (Call::new(begin), Default::default());
     call.step(&env, 0, Input::Start, &mut out);
+    env.openings = 1;
     inputs.iter().for_each(|(now, input)| call.step(&env, *now, *input, &mut out));
     out.into_iter().collect()
 }
@@ -58,7 +62,7 @@ fn finishes(outputs: &[Output], how: Finish) -> bool {
 
 /// An adaptive limit before a server of ten workers that all want to be used, which then works four times as long.
 fn adapt() {
-    let (limit, words) = (AdaptiveLimit { min: 1, max: 512 }, Vec::from_iter((0..WORDS).map(|_| AtomicU64::new(0))));
+    let (limit, words) = (AdaptiveLimit { min: 1, max: 512 }, Vec::from_iter((0..adaptive_limit::WORDS).map(|_| AtomicU64::new(0))));
     let mut now = 0;
     for (took, windows) in [(MS, 100), (4 * MS, 300)] {
         let end = now + windows * SECOND;
@@ -70,6 +74,12 @@ fn adapt() {
         }
         assert!((7..=14).contains(&limit.limit(&words)), "{}", limit.limit(&words));
     }
+}
+
+/// One more attempt, at once.
+fn retry() -> Retry {
+    let backoff = Backoff { growth: Growth::Constant, jitter: Jitter::None, base_ns: 0, factor_milli: 1_000, max_ns: 0 };
+    Retry { max_attempts: 2, backoff, retry_after_max_ms: 0, wait_for_breaker: false, budget: None, has_on: false }
 }
 
 #[test]
@@ -97,9 +107,19 @@ fn rows_that_no_vector_can_take_are_taken_here() {
     let stream = Begin { stream: true, ..Begin::default() };
     assert!(finishes(&play(&Policy::default(), stream, &[(0, Input::Stopped(1))]), Finish::Cancelled));
 
-    let chaos = Chaos { rate: 10_000, faults: vec![], outcomes: vec![1], behavior: false, latency_ms: (0, 0), ends_at: u64::MAX };
+    let chaos = Chaos { rate: 10_000, outcomes: vec![1], ends_at: u64::MAX, ..Chaos::default() };
     let struck = play(&Policy { chaos: Some(chaos), ..Policy::default() }, Begin::default(), &[]);
     assert!(struck.iter().any(|output| matches!(output, Output::Start { injected: Some(Injection::Outcome(0)), .. })));
+
+    let abort = Abort { opens_elsewhere: true, ..Abort::default() };
+    let chaos = Chaos { rate: 10_000, latency_ms: (1, 1), ends_at: u64::MAX, number: 1, abort, ..Chaos::default() };
+    let watching = Policy { chaos: Some(chaos), retry: Some(retry()), ..Policy::default() };
+    let again = Input::Timer { reason: TimerReason::Backoff, attempt: 0 };
+    let outputs = play(&watching, Begin::default(), &[(0, ended(Kind::Error)), (0, again)]);
+    let at = outputs.iter().position(|output| matches!(output, Output::Event(Event::ChaosAborted { reason: "breaker_open" })));
+    let late: Vec<u64> =
+        outputs.iter().filter_map(|output| if let Output::Start { latency_ms, .. } = output { Some(*latency_ms) } else { None }).collect();
+    assert!(at.is_some() && late == [1, 0], "a circuit that opens elsewhere ends the experiment: {outputs:?}");
 
     adapt();
 

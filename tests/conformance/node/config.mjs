@@ -22,11 +22,11 @@ export function milliseconds(text) {
   return [...text.matchAll(/(\d+)(ms|[smh])/g)].reduce((total, [, number, unit]) => total + Number(number) * UNITS[unit], 0);
 }
 
-/** The policy, and the name of the queue that its letters go to. */
-export function build(config, isStream) {
+/** The policy, and the name of the queue that its letters go to. `behaves` is told of each behaviour of chaos. */
+export function build(config, isStream, behaves) {
   const { name, key, mode, ...parts } = config;
   const queue = config.dead_letter?.queue ?? name ?? 'vectors';
-  const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue, isStream));
+  const made = Object.entries(parts).map(([strategy, options]) => MAKERS[strategy](options, queue, isStream, behaves));
   const options = { ...(key === true ? { key: (_, given) => given } : {}), ...(mode === undefined ? {} : { mode }) };
   const policy = name === undefined ? seawall.policy(options, ...made) : seawall.policy(name, options, ...made);
   return { policy, queue };
@@ -41,8 +41,19 @@ const MAKERS = {
   timeout: (options) => seawall.timeout(camel(options)),
   fallback: makeFallback,
   dead_letter: ({ queue: _, ...options }, queue) => seawall.deadLetter(queue, { store: 'memory:', ...camel(options) }),
-  chaos: ({ fault, ...options }) => seawall.chaos({ ...camel(options), ...(fault === undefined ? {} : { fault: () => new CalleeError(fault) }) }),
+  chaos: ({ fault, behavior, ...options }, _, __, behaves) => seawall.chaos({
+    ...camel(options),
+    ...(fault === undefined ? {} : { fault: () => new CalleeError(fault) }),
+    ...(behavior === undefined ? {} : { behavior: () => behave(behavior, behaves) }),
+  }),
 };
+
+/** The call's name is its correlation id: a behaviour takes no arguments. */
+function behave(error, behaves) {
+  const { correlationId, attempt } = seawall.current();
+  behaves(correlationId, attempt);
+  if (typeof error === 'string') throw new CalleeError(error);
+}
 
 /** A fallback of a stream answers with a stream of its one value. Beside options there is room for one step, as their value. */
 function makeFallback({ steps, ...rest }, _, isStream) {
@@ -64,7 +75,7 @@ function camel(options) {
       if (name === 'on_result') return [option, (result) => value.some((rejected) => JSON.stringify(rejected) === JSON.stringify(result))];
       if (name === 'stale_key') return [option, (payload) => value[payload] ?? payload];
       if (name === 'outcome') return [option, value.map(({ value: result, weight = 1 }) => [() => result, weight])];
-      if (name === 'retry_budget' && value !== null && typeof value === 'object') return [option, camel(value)];
+      if ((name === 'retry_budget' || name === 'abort_when') && value !== null && typeof value === 'object') return [option, camel(value)];
       return [option, value];
     }),
   );

@@ -36,7 +36,7 @@ class Player {
     this.time = time;
     this.config = vector.config;
     this.isStream = vector.stream === true;
-    const { policy, queue } = build(vector.config, this.isStream);
+    const { policy, queue } = build(vector.config, this.isStream, (name, attempt) => this.#line(name, `behavior ${attempt}`));
     this.policy = policy;
     this.queue = 'dead_letter' in vector.config ? new seawall.DeadLetterQueue(queue, { store: 'memory:' }) : undefined;
   }
@@ -67,10 +67,15 @@ class Player {
     const args = [name, ...(key === undefined ? [] : [key])];
     const write = (text) => this.#line(name, text);
     let result;
-    if (this.isStream) {
-      call.consumer = new Consumer(policy.stream((...given) => items(this.#enter(...given)))(...args), write);
-      result = call.consumer.done;
-    } else result = policy((...given) => this.#enter(...given).next())(...args).then((value) => write(`returns ${canonical(value)}`));
+    const begin = () => {
+      if (this.isStream) {
+        call.consumer = new Consumer(policy.stream((...given) => items(this.#enter(...given)))(...args), write);
+        result = call.consumer.done;
+      } else result = policy((...given) => this.#enter(...given).next())(...args).then((value) => write(`returns ${canonical(value)}`));
+    };
+    // A behaviour of chaos takes no arguments, and knows whose it is by the correlation id.
+    if (this.config.chaos?.behavior === undefined) begin();
+    else seawall.correlate(name, begin);
     result.catch((error) => write(error === abort.signal.reason ? 'cancelled' : this.#raises(error)));
   }
 

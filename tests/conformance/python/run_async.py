@@ -20,7 +20,7 @@ class Player:
         self.virtual = clock._virtual
         self.vector = vector
         self.keys: dict[str, str] = {}
-        self.policy = vectors.build(vector, self.keys, thread=False)
+        self.policy = vectors.build(vector, self.keys, thread=False, behaves=self.behaved)
         self.stream = self.policy(self.items) if vector.get("stream") else None
         # What the consumers of streams wait for that hold their item, and those that will hold the next.
         self.held: dict[str, asyncio.Future[bool]] = {}
@@ -51,13 +51,19 @@ class Player:
     async def call(self, name: str) -> None:
         try:
             if self.stream is not None:
-                await self.consume(self.stream(name), name)
+                with vectors.named(self.vector, name):
+                    await self.consume(self.stream(name), name)
             else:
-                self.transcript.returned(name, await self.policy.acall(self.callee, name))
+                with vectors.named(self.vector, name):
+                    result = await self.policy.acall(self.callee, name)
+                self.transcript.returned(name, result)
         except asyncio.CancelledError:
             self.transcript.cancelled(name)
         except Exception as error:
             self.transcript.raised(name, error)
+
+    def behaved(self, name: str, attempt: int) -> None:
+        self.transcript.behaved(name, attempt)
 
     async def callee(self, name: str) -> Any:
         attempt = seawall.current().attempt

@@ -30,7 +30,7 @@ class Player:
         self.is_cooperative = bool(vector.get("cooperative"))
         self.vector = vector
         self.keys: dict[str, str] = {}
-        self.policy = vectors.build(vector, self.keys, thread=not self.is_cooperative)
+        self.policy = vectors.build(vector, self.keys, thread=not self.is_cooperative, behaves=self.behaved)
         self.stream = self.policy(self.items) if vector.get("stream") else None
         # What the consumers of streams wait for that hold their item, and those that will hold the next.
         self.held: dict[str, queue.SimpleQueue[bool]] = {}
@@ -63,9 +63,12 @@ class Player:
     def call(self, name: str) -> None:
         try:
             if self.stream is not None:
-                self.consume(self.stream(name), name)
+                with vectors.named(self.vector, name):
+                    self.consume(self.stream(name), name)
             else:
-                self.transcript.returned(name, self.policy.call(self.callee, name))
+                with vectors.named(self.vector, name):
+                    result = self.policy.call(self.callee, name)
+                self.transcript.returned(name, result)
         except KeyboardInterrupt:
             self.transcript.cancelled(name)
         except BaseException as error:
@@ -85,6 +88,9 @@ class Player:
                     self.transcript.stopped(name)
                     return
         self.transcript.returned(name, None)
+
+    def behaved(self, name: str, attempt: int) -> None:
+        self.transcript.behaved(name, attempt)
 
     def callee(self, name: str) -> Any:
         return self.parked(name, self.enter(name))

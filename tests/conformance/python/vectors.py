@@ -12,6 +12,7 @@ import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +89,8 @@ def checked(cases: list[Vector], where: str) -> list[Vector]:
     return cases
 
 
-def build(vector: Vector, keys: dict[str, str], thread: bool) -> seawall.Policy[Any]:
-    """The policy of a vector. `keys` maps the payload of a call to its key."""
+def build(vector: Vector, keys: dict[str, str], thread: bool, behaves: Callable[[str, int], None]) -> seawall.Policy[Any]:
+    """The policy of a vector. `keys` maps the payload of a call to its key; `behaves` is told of each behaviour of chaos."""
     config = dict(vector["config"])
     name = config.pop("name", None)
     mode = config.pop("mode", None)
@@ -97,6 +98,8 @@ def build(vector: Vector, keys: dict[str, str], thread: bool) -> seawall.Policy[
     if thread:
         config["timeout"] = {**config.get("timeout", {}), "thread": True}
     is_stream = vector.get("stream", False)
+    if "behavior" in config.get("chaos", {}):
+        config["chaos"] = {**config["chaos"], "behavior": _behavior(config["chaos"]["behavior"], behaves)}
     parts = [_part(strategy, dict(options), name, is_stream) for strategy, options in config.items()]
     return seawall.policy(name, *parts, key=key, mode=mode)
 
@@ -122,6 +125,21 @@ def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: b
         options["fault"] = lambda: CalleeError(fault)
     make: Callable[..., seawall.Policy[Any]] = getattr(seawall, strategy)
     return make(**options)
+
+
+def _behavior(error: object, behaves: Callable[[str, int], None]) -> Callable[[], None]:
+    def behave() -> None:
+        current = seawall.current()
+        behaves(str(current.correlation_id), current.attempt)
+        if isinstance(error, str):
+            raise CalleeError(error)
+
+    return behave
+
+
+def named(vector: Vector, name: str) -> AbstractContextManager[object]:
+    """Inside, calls carry their name to where no argument does: a behaviour of chaos."""
+    return seawall.correlate(name) if "behavior" in vector["config"].get("chaos", {}) else nullcontext()
 
 
 def _outcome(value: Any) -> Callable[[], Any]:
@@ -194,6 +212,10 @@ class Transcript:
     def entered(self, name: str, attempt: int) -> None:
         """The callee was entered."""
         self._line(name, f"attempt {attempt}")
+
+    def behaved(self, name: str, attempt: int) -> None:
+        """A behaviour of chaos ran."""
+        self._line(name, f"behavior {attempt}")
 
     def got(self, name: str) -> None:
         """The consumer of a stream got an item."""

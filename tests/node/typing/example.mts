@@ -78,6 +78,8 @@ seawall.hedge({ maxHedge: 1 }); // error
 seawall.timeout({ idle: '5s' });
 seawall.chaos({ outcome: [[null, 3], [() => 7, 1]], behavior: async () => 7, rate: 1, expiresIn: '1h' });
 seawall.chaos({ behavior: 'slow', rate: 1, expiresIn: '1h' }); // error
+seawall.chaos({ fault: 'x', window: '2m every 10m', maxShare: '20%', abortWhen: { breaker: 'open', policy: 'bank', failureRatio: 0.5 }, rate: 1, expiresIn: '1h' });
+seawall.chaos({ fault: 'x', abortWhen: { breaker: 'closed' }, rate: 1, expiresIn: '1h' }); // error
 seawall.policy({ mode: 'off' }, seawall.retry()); // error
 
 // `run` hands over the context.

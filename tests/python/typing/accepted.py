@@ -147,3 +147,12 @@ def block() -> None:
 async def async_block() -> None:
     async with toggled.using(key="a").guard():
         pass
+
+drill = seawall.chaos(
+    rate="30%",
+    fault=ConnectionError,
+    window="2m every 10m",
+    max_share=0.2,
+    abort_when={"breaker": "open", "policy": "payments", "failure_ratio": 0.5, "minimum_throughput": 10},
+    expires_in="1h",
+)

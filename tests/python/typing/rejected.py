@@ -26,6 +26,7 @@ seawall.retry(attempts=2)  # error
 seawall.retry(jitter="some")  # error
 seawall.circuit_breaker(failure_ratio="half")  # error
 seawall.rate_limit()  # error
+seawall.chaos(rate=1, fault="x", abort_when={"breaker": "closed"}, expires_in="1h")  # error
 seawall.policy("p", seawall.retry)  # error
 seawall.policy("p", price)  # error
 length: int = maybe("tea")  # error

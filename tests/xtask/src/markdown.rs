@@ -61,6 +61,9 @@ fn takes(row: &OptionRow) -> String {
         Kind::Value => "any value".to_owned(),
         Kind::Code => "code".to_owned(),
         Kind::Steps => "code: values and functions".to_owned(),
+        Kind::Window => "beat such as `2m every 10m`, or hours such as `Mon-Fri 09:00-17:00 Europe/Berlin`".to_owned(),
+        Kind::Share => "ratio, 0.01 to 1".to_owned(),
+        Kind::Abort => "`{ breaker, policy, failure_ratio, minimum_throughput }`".to_owned(),
         Kind::Faults => "code: a class, a factory or a weighted list".to_owned(),
     }
 }

@@ -87,6 +87,22 @@ fn kind(kind: &Kind) -> Option<Value> {
         Kind::Latency => json!({ "type": "string", "pattern": r"^[0-9a-z.]+(\.\.[0-9a-z.]+)?$" }),
         Kind::Seed => json!({ "type": "integer", "minimum": 0 }),
         Kind::Value => json!({}),
+        Kind::Window => json!({ "type": "string", "pattern": r"^(\S+ every \S+|(\S+ )?[0-9:]+-[0-9:]+ \S+)$" }),
+        Kind::Share => json!({ "anyOf": [
+            { "type": "number", "minimum": 0.01, "maximum": 1 },
+            { "type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?%$" },
+        ] }),
+        Kind::Abort => json!({
+            "type": "object",
+            "additionalProperties": false,
+            "anyOf": [{ "required": ["breaker"] }, { "required": ["failure_ratio"] }],
+            "properties": {
+                "breaker": { "const": "open" },
+                "policy": { "type": "string" },
+                "failure_ratio": ratio("exclusiveMinimum"),
+                "minimum_throughput": { "type": "integer", "minimum": 1, "maximum": 50 },
+            },
+        }),
         Kind::Code | Kind::Steps | Kind::Faults => return None,
     })
 }

@@ -90,10 +90,11 @@ fn type_of(kind: &Kind) -> Option<String> {
     let name = match kind {
         Kind::Duration(..) | Kind::Latency => "DurationLike",
         Kind::HedgeDelay => "DurationLike | 'p95'",
-        Kind::Ratio(_) => "number | string",
+        Kind::Share | Kind::Ratio(_) => "number | string",
         Kind::Int(..) | Kind::Factor | Kind::Seed => "number",
         Kind::Choice(words) => return Some(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" | ")),
-        Kind::Rate | Kind::Text => "string",
+        Kind::Abort => "{ breaker?: 'open'; policy?: string; failureRatio?: number; minimumThroughput?: number }",
+        Kind::Rate | Kind::Text | Kind::Window => "string",
         Kind::Instant => "string | Date",
         Kind::Budget => "{ ratio?: number; perSecond?: number } | null | false",
         Kind::Flag => "boolean",

@@ -15,7 +15,7 @@ impl Call {
             return self.expire(env, now, out);
         }
         if let Some(cell) = env.cell() {
-            Self::announce(env, cell.settle(now), out);
+            Self::announce(env, now, cell.settle(now), out);
             if let Some(refusal) = cell.would_refuse(self.ask(), now) {
                 cell.count_refusal(&refusal, now);
                 return self.refused(env, refusal, out);
@@ -127,7 +127,7 @@ impl Call {
             None => None,
             Some(cell) => {
                 let (answer, transition) = cell.admit(self.ask(), now);
-                Self::announce(env, transition, out);
+                Self::announce(env, now, transition, out);
                 match answer {
                     Ok(permit) => Some(permit),
                     Err(refusal) => {
@@ -145,7 +145,8 @@ impl Call {
     pub(super) fn start_attempt<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, permit: Option<Permit>, slot: bool, out: &mut Outputs) {
         let enforced = self.begin.mode == Mode::Enforce;
         let attempt = self.push_attempt(env, now, permit, slot);
-        let strike = if self.begin.spared || !enforced { None } else { env.strike(now, attempt.number, self.begin.redrives) };
+        let (strike, ended) =
+            if self.begin.spared || !enforced { (None, None) } else { env.strike(now, attempt.number, self.begin.redrives) };
         if let (1, Some(budget), true) = (attempt.number, env.purse(), self.begin.mode != Mode::Disabled) {
             budget.deposit(env.budget, now);
         }
@@ -153,6 +154,7 @@ impl Call {
             row!(CallStarts);
         }
         self.phase = Phase::Running;
+        out.extend(ended.map(|reason| Output::Event(Event::ChaosAborted { reason: reason.name() })));
         if let Some(strike) = strike {
             let Strike { injected, latency_ms } = strike;
             out.push(Output::Event(Event::Chaos { attempt: attempt.number, injected, latency_ms }));
@@ -184,10 +186,15 @@ impl Call {
         }
     }
 
-    /// Tells of a transition. When the circuit opens, everybody queued above it is turned away at once.
-    pub(super) fn announce<W: Waiters>(env: &Env<'_, W>, transition: Option<Transition>, out: &mut Outputs) {
+    /// Tells of a transition. When the circuit opens, everybody queued above it is turned away at once, and an experiment that watches it ends.
+    pub(super) fn announce<W: Waiters>(env: &Env<'_, W>, now: u64, transition: Option<Transition>, out: &mut Outputs) {
         let Some(transition) = transition else { return };
         out.push(Output::Event(Event::Breaker(transition)));
+        if let (State::Open, Some(chaos)) = (transition.to, env.experiment())
+            && let Some(reason) = chaos.opened(env.chaos, now)
+        {
+            out.push(Output::Event(Event::ChaosAborted { reason: reason.name() }));
+        }
         if let (State::Open, Some(bulkhead)) = (transition.to, env.slots()) {
             bulkhead.turn_away(env.bulkhead, env.waiters, |ticket| out.push(Output::Wake(ticket)));
         }

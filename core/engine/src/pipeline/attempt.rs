@@ -243,7 +243,7 @@ impl Call {
         let (Some(permit), Some(cell)) = (attempt.permit.take(), env.cell()) else { return };
         let server_ms = if let Pushback::After(ms) = pushback { ms } else { 0 };
         let transition = cell.record(permit, Vote { verdict, is_first: number == 1, server_ms }, now);
-        Self::announce(env, transition, out);
+        Self::announce(env, now, transition, out);
     }
 
     /// What an end says about the adaptive limit, if the attempt holds a slot. How long a stream took says more about its consumer.

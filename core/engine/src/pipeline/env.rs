@@ -1,11 +1,11 @@
 //! What a call works with: the compiled policy, and the words that its caller owns.
 
-use crate::sync::{AtomicU64, Ordering};
+use crate::sync::AtomicU64;
 
 use crate::chance::Source;
 use crate::policy::breaker::{Breaker, Cell};
 use crate::policy::bulkhead::Bulkhead;
-use crate::policy::chaos::{self, Chaos, Strike};
+use crate::policy::chaos::{self, Chaos, Reason, Strike};
 use crate::policy::hedge::Hedge;
 use crate::policy::rate_limit::RateLimit;
 use crate::policy::retry::{Budget, Retry};
@@ -75,8 +75,10 @@ pub struct Env<'a, W> {
     pub budget: &'a [AtomicU64],
     /// The durations that a hedge's percentile is taken from.
     pub hedge: &'a [AtomicU64],
-    /// Attempts that chaos has seen, over all keys.
-    pub chaos_seen: &'a AtomicU64,
+    /// The words of chaos, over all keys.
+    pub chaos: &'a [AtomicU64],
+    /// How often the circuits of the policy that chaos watches have opened; 0 where it watches none.
+    pub openings: u64,
     /// The draws of this policy object.
     pub source: Source,
     /// The draws of chaos, if it has a seed of its own.
@@ -107,11 +109,15 @@ impl<'a, W> Env<'a, W> {
         self.policy.retry.as_ref().map_or_else(hedge, |retry| retry.budget.as_ref())
     }
 
-    /// What strikes this attempt. Disarmed, it costs one comparison.
-    pub(super) fn strike(&self, now: u64, attempt: u32, redrives: u32) -> Option<Strike> {
-        let chaos = self.policy.chaos.as_ref().filter(|_| self.armed)?;
-        // Relaxed: the number only has to differ from every other attempt's.
-        let ordinal = self.chaos_seen.fetch_add(1, Ordering::Relaxed);
-        chaos.strike(self.chaos_source, now, chaos::Place { key: self.key, ordinal, attempt, redrives })
+    /// The experiment, if it is armed.
+    pub(super) fn experiment(&self) -> Option<&'a Chaos> {
+        self.policy.chaos.as_ref().filter(|_| self.armed)
+    }
+
+    /// What strikes this attempt, and whether what chaos watches has just ended it. Disarmed, it costs one comparison.
+    pub(super) fn strike(&self, now: u64, attempt: u32, redrives: u32) -> (Option<Strike>, Option<Reason>) {
+        let Some(chaos) = self.experiment() else { return (None, None) };
+        let ended = chaos.watch(self.chaos, self.openings, now);
+        (chaos.strike(self.chaos, self.chaos_source, now, chaos::Place { key: self.key, attempt, redrives }), ended)
     }
 }

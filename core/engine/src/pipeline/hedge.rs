@@ -103,7 +103,7 @@ impl Call {
     fn hedge_permit<W: Waiters>(&self, env: &Env<'_, W>, now: u64, out: &mut Outputs) -> Option<Option<crate::policy::breaker::Permit>> {
         let Some(cell) = env.cell() else { return Some(None) };
         let (answer, transition) = cell.admit(self.ask(), now);
-        Self::announce(env, transition, out);
+        Self::announce(env, now, transition, out);
         answer.ok().map(Some)
     }
 }

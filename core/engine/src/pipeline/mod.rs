@@ -36,7 +36,7 @@ pub use resume::Admitted;
 use crate::outcome::Outcome;
 use crate::policy::breaker::Refusal;
 use crate::policy::bulkhead::Waiters;
-use crate::step::{Failure, Finish, Input, Output, Outputs, TimerReason};
+use crate::step::{Event, Failure, Finish, Input, Output, Outputs, TimerReason};
 
 /// What the caller says about a call when it begins.
 #[derive(Clone, Copy, Debug, Default)]
@@ -184,6 +184,28 @@ impl Call {
 
     /// Takes one input and appends what is to be done.
     pub fn step<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, input: Input, out: &mut Outputs) {
+        let lives = self.phase != Phase::Done;
+        self.take(env, now, input, out);
+        if lives && self.phase == Phase::Done && self.begin.mode == Mode::Enforce {
+            self.tell_chaos(env, now, out);
+        }
+    }
+
+    /// Tells an experiment that watches the calls how this one ended. Its own end is told before that of the call.
+    fn tell_chaos<W>(&self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
+        let Some(chaos) = env.experiment() else { return };
+        let Some(place) = out.iter().rposition(|output| matches!(output, Output::Finish(_))) else { return };
+        let failed = match out[place] {
+            Output::Finish(Finish::Cancelled) => return,
+            Output::Finish(Finish::Value(_)) => self.failure.is_some(),
+            _ => true,
+        };
+        if let Some(reason) = chaos.call_ended(env.chaos, failed, now) {
+            out.insert(place, Output::Event(Event::ChaosAborted { reason: reason.name() }));
+        }
+    }
+
+    fn take<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, input: Input, out: &mut Outputs) {
         match input {
             Input::Start => self.start(env, now, out),
             Input::Ended { attempt, outcome } => self.ended(env, now, attempt, outcome, out),

@@ -10,7 +10,7 @@ use crate::step::{Event, Output, Outputs};
 impl Call {
     pub(super) fn attempt_in_shadow<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
         let ask = self.ask();
-        Self::announce(env, env.cell().and_then(|cell| cell.settle(now)), out);
+        Self::announce(env, now, env.cell().and_then(|cell| cell.settle(now)), out);
         let refusal = env.cell().and_then(|cell| cell.would_refuse(ask, now).inspect(|refusal| cell.count_refusal(refusal, now)));
         if let Some(refusal) = refusal {
             row!(ModeShadowRefused);
@@ -47,7 +47,7 @@ impl Call {
 
     fn permit_in_shadow<W: Waiters>(&self, env: &Env<'_, W>, now: u64, out: &mut Outputs) -> Option<Permit> {
         let (answer, transition) = env.cell()?.admit(self.ask(), now);
-        Self::announce(env, transition, out);
+        Self::announce(env, now, transition, out);
         answer
             .inspect_err(|refusal| {
                 out.push(Output::Event(Event::Rejected { code: refusal.code, retry_after_ms: refusal.retry_after_ms }));

@@ -90,6 +90,12 @@ pub const EVENTS: &[EventRow] = &[
         &["from", "to", "reason"],
         "The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`.",
     ),
+    row(
+        "chaos.aborted",
+        "warning",
+        &["reason"],
+        "`abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.",
+    ),
 ];
 
 /// The row of `name`.

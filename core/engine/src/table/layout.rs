@@ -52,6 +52,22 @@ pub mod budget {
     pub const WORDS: usize = 2 * BUCKETS;
 }
 
+/// The words of chaos, over all keys of a policy.
+pub mod chaos {
+    /// Attempts that `only` and the window let through.
+    pub const SEEN: usize = 0;
+    /// The last hundred attempts and more, for the cap: `strikes:4 x 11 | full cells:4 | attempts of the newest cell:4`.
+    pub const SHARE: usize = 1;
+    /// The latest experiment that was ended early: `number:62 | reason:2`.
+    pub const ENDED: usize = 2;
+    /// The outcomes of the last calls, for the ratio: `number:8 | count:6 | failed:1 x 50`.
+    pub const CALLS: usize = 3;
+    /// How often another policy's circuits had opened when an experiment first looked, plus one: `number:16 | openings:48`.
+    pub const WATCHED: usize = 4;
+    /// Words in all.
+    pub const WORDS: usize = 5;
+}
+
 /// A bulkhead's word: `in_use:32 | queued:32`.
 pub mod bulkhead {
     /// Words in all.

@@ -35,6 +35,12 @@ pub enum Kind {
     Code,
     /// A chain of functions or values, given in code: crosses as the number of steps.
     Steps,
+    /// A beat, "2m every 10m", or hours of the day: "Mon-Fri 09:00-17:00 Europe/Berlin".
+    Window,
+    /// A share of at least 0.01, or a percentage: "20%".
+    Share,
+    /// What ends an experiment early: `{breaker, policy, failure_ratio, minimum_throughput}`.
+    Abort,
     /// One or more faults, given in code: crosses as their number or their weights.
     Faults,
 }
@@ -250,6 +256,27 @@ pub const OPTIONS: &[OptionRow] = &[
     row("chaos", "only", Kind::Code, "", "A predicate on the call's arguments: only these attempts may be struck."),
     row("chaos", "until", Kind::Instant, "", "When it ends. This or `expires_in` must be given."),
     row("chaos", "expires_in", Kind::Duration(1, 30 * DAY), "", "How long it lasts from the start of the process."),
+    row(
+        "chaos",
+        "window",
+        Kind::Window,
+        "always",
+        "When it strikes: `2m every 10m`, counted from the start of the process, or hours of the day in a time zone: `Mon-Fri 09:00-17:00 Europe/Berlin`.",
+    ),
+    row(
+        "chaos",
+        "max_share",
+        Kind::Share,
+        "",
+        "The most that is ever struck of any 100 attempts in a row, and of all while there are fewer, whatever `rate` and the draws say.",
+    ),
+    row(
+        "chaos",
+        "abort_when",
+        Kind::Abort,
+        "",
+        "What ends it early: `breaker = \"open\"`, the policy's own circuit opens, or that of the `policy` named; `failure_ratio`, so large a share of the last 50 calls failed, once there are `minimum_throughput` (20).",
+    ),
     row("*", "name", Kind::Text, "", "Shares the state with every object of this name."),
     row("*", "key", Kind::Code, "", "A function of the call's arguments that partitions the state."),
     row("*", "scope", Kind::Choice(&["process"]), "process", "Who shares the state."),

@@ -206,6 +206,14 @@ rows! {
     ChaosLatency "chaos.armed.latency", "armed", "struck: the attempt is late" => "struck";
     ChaosMiss "chaos.armed.misses", "armed", "the draw lies beyond `rate`" => "armed";
     ChaosOver "chaos.armed.over", "armed", "its end has come" => "over";
+    ChaosBehavior "chaos.armed.behavior", "armed", "struck: a function runs inside the attempt" => "struck";
+    ChaosCapped "chaos.armed.capped", "armed", "the draw lies within `rate`, and one more would pass `max_share`" => "armed";
+    ChaosClosed "chaos.armed.closed", "armed", "outside the window: no ordinal is taken" => "armed";
+    ChaosAbortsOpen "chaos.armed.opens", "armed", "the policy's own circuit opens" => "aborted";
+    ChaosAbortsRatio "chaos.armed.fails", "armed", "a call ends, and too many of the last ones failed" => "aborted";
+    ChaosAbortsWatched "chaos.armed.watched", "armed", "an attempt, and a circuit of the policy watched has opened" => "aborted",
+        elsewhere "a vector has one policy";
+    ChaosSpent "chaos.aborted.spares", "aborted", "an attempt" => "aborted";
 }
 
 /// Marks a row as taken.

@@ -6,6 +6,7 @@
 mod adaptive_limit;
 mod budget;
 mod bulkhead;
+mod chaos;
 mod count_window;
 mod lease;
 mod play;

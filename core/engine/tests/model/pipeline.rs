@@ -270,7 +270,7 @@ fn run(policy: &Policy, seed: u64, steps: &[Step], coverage: &Coverage) -> TestC
     let words = own(policy.breaker.as_ref().map_or(0, Breaker::words));
     let window = own(policy.breaker.as_ref().map_or(0, Breaker::window_words));
     let budget: [AtomicU64; WORDS] = std::array::from_fn(|_| AtomicU64::new(0));
-    let (bulkhead, rate_limit, chaos_seen, waiters) = (AtomicU64::new(0), AtomicU64::new(0), AtomicU64::new(0), Locked::default());
+    let (bulkhead, rate_limit, waiters) = (AtomicU64::new(0), AtomicU64::new(0), Locked::default());
     let source = Source::new(seed, "model");
     let env = Env {
         policy,
@@ -282,7 +282,8 @@ fn run(policy: &Policy, seed: u64, steps: &[Step], coverage: &Coverage) -> TestC
         adaptive: &[],
         hedge: &[],
         budget: &budget,
-        chaos_seen: &chaos_seen,
+        chaos: &[],
+        openings: 0,
         source,
         chaos_source: source,
         armed: false,

@@ -4,13 +4,14 @@ use seawall_engine::pipeline::{DeadLetter, Fallback, Policy as EnginePolicy};
 use seawall_engine::policy::adaptive_limit::AdaptiveLimit;
 use seawall_engine::policy::breaker::{Breaker, Window};
 use seawall_engine::policy::bulkhead::Bulkhead;
-use seawall_engine::policy::chaos::Chaos;
+use seawall_engine::policy::chaos::{self, Abort, Chaos};
 use seawall_engine::policy::hedge::Hedge;
 use seawall_engine::policy::rate_limit::RateLimit;
 use seawall_engine::policy::retry::{Backoff, Budget, Growth, Jitter, Retry};
 use seawall_engine::time::{MS, SECOND};
 use serde_json::Value;
 
+use super::experiment;
 use super::spec::{Compiled, Parts, Spec};
 use super::value::{self, Dialect};
 use crate::stale::Bounds;
@@ -48,7 +49,7 @@ impl Options<'_> {
 }
 
 impl Spec {
-    pub(crate) fn compile(&self, now: u64) -> Compiled {
+    pub(crate) fn compile(&self, now: u64, generation: u64) -> Compiled {
         let part = |name: &str| part(&self.parts, name, self.dialect);
         let attempt_ms = part("timeout").and_then(|options| options.ms("attempt"));
         let engine = EnginePolicy {
@@ -62,11 +63,19 @@ impl Spec {
             idle_ns: part("timeout").and_then(|options| options.ms("idle")).map(|ms| ms * MS),
             fallback: part("fallback").map(|options| fallback(&options)),
             dead_letter: part("dead_letter").map(|options| DeadLetter { has_on: options.has("on") }),
-            chaos: part("chaos").map(|options| chaos(&options, now)),
+            chaos: part("chaos")
+                .map(|options| chaos(&options, now, self.watches().is_some()))
+                .map(|chaos| Chaos { number: number(generation), ..chaos }),
         };
         let chaos_seed = part("chaos").and_then(|options| options.get("seed").and_then(Value::as_u64));
         let stale = part("fallback").filter(|options| options.has("stale_if_error")).map(|options| stale(&options));
-        Compiled { engine, chaos_seed, stale }
+        Compiled { engine, chaos_seed, chaos_watches: self.watches(), stale }
+    }
+
+    /// The other policy whose circuits chaos watches, if it does. A policy that names itself watches its own.
+    fn watches(&self) -> Option<std::sync::Arc<str>> {
+        let watched = experiment::abort(self.parts.get("chaos")?.get("abort_when")?).ok()?.policy;
+        watched.filter(|watched| Some(watched) != self.name.as_ref()).map(Into::into)
     }
 }
 
@@ -177,13 +186,19 @@ fn fallback(options: &Options<'_>) -> Fallback {
     Fallback { steps, stale: options.has("stale_if_error"), has_on: options.has("on") }
 }
 
-fn chaos(options: &Options<'_>, now: u64) -> Chaos {
+/// Experiments of a policy are numbered from 1, one for each whole of options that brought a new one.
+fn number(generation: u64) -> u32 {
+    u32::try_from(generation).unwrap_or(u32::MAX).saturating_add(1)
+}
+
+fn chaos(options: &Options<'_>, now: u64, watches: bool) -> Chaos {
     let until = options.get("until").and_then(|given| value::instant(given).ok()).map(|at| {
         let left_ms = at.saturating_sub(jiff::Timestamp::now().as_millisecond()).max(0);
         now.saturating_add(left_ms.unsigned_abs().saturating_mul(MS))
     });
     // From the start of the process, whenever the policy was first used: the clock's own zero.
     let expires = options.ms("expires_in").map(|ms| ms.saturating_mul(MS));
+    let given = options.get("abort_when").and_then(|given| experiment::abort(given).ok()).unwrap_or_default();
     Chaos {
         rate: options.ratio("rate").unwrap_or(0),
         faults: options.get("fault").and_then(|given| value::faults(given).ok()).unwrap_or_default(),
@@ -191,5 +206,12 @@ fn chaos(options: &Options<'_>, now: u64) -> Chaos {
         behavior: options.has("behavior"),
         latency_ms: options.get("latency").and_then(|given| value::latency(given, options.dialect).ok()).unwrap_or((0, 0)),
         ends_at: until.into_iter().chain(expires).min().unwrap_or(u64::MAX),
+        number: 1,
+        window: options
+            .get("window")
+            .and_then(|given| experiment::window(given).ok())
+            .map_or(chaos::Window::Always, |window| window.compile(now)),
+        max_share: options.get("max_share").and_then(|given| experiment::share(given).ok()),
+        abort: Abort { opens: given.opens && !watches, opens_elsewhere: given.opens && watches, ratio: given.ratio },
     }
 }

@@ -2,6 +2,7 @@
 
 mod compile;
 mod error;
+mod experiment;
 mod file;
 mod rules;
 mod spec;

@@ -3,8 +3,9 @@
 use serde_json::Value;
 
 use super::ConfigError;
+use super::experiment;
 use super::spec::Parts;
-use super::value::{Dialect, duration};
+use super::value::{Dialect, duration, instant};
 
 struct Given<'a> {
     parts: &'a Parts,
@@ -109,6 +110,12 @@ fn check_chaos(given: &Given<'_>) -> Result<(), ConfigError> {
     }
     if ["fault", "latency", "outcome", "behavior"].iter().all(|name| given.value("chaos", name).is_none()) {
         return Err(ConfigError::new("chaos", "does nothing: give `fault`, `outcome`, `latency` or `behavior`"));
+    }
+    let hours = given.value("chaos", "window").and_then(|window| experiment::window(window).ok());
+    let until = given.value("chaos", "until").and_then(|until| instant(until).ok());
+    let horizon = jiff::Timestamp::now().as_millisecond() + experiment::HORIZON_DAYS * 86_400_000;
+    if given.value("chaos", "expires_in").is_none() && hours.is_some_and(|hours| hours.is_calendar()) && until > Some(horizon) {
+        return Err(ConfigError::new("chaos.until", format!("hours of the day need an end within {} days", experiment::HORIZON_DAYS)));
     }
     Ok(())
 }

@@ -25,6 +25,8 @@ pub(crate) struct Spec {
 pub(crate) struct Compiled {
     pub(crate) engine: EnginePolicy,
     pub(crate) chaos_seed: Option<u64>,
+    /// The policy whose circuits chaos watches.
+    pub(crate) chaos_watches: Option<std::sync::Arc<str>>,
     pub(crate) stale: Option<crate::stale::Bounds>,
 }
 

@@ -3,7 +3,7 @@
 use seawall_engine::table::options::Kind;
 use serde_json::Value;
 
-use super::ConfigError;
+use super::{ConfigError, experiment};
 
 /// Who wrote a configuration: it decides what a bare number means as a duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,9 +16,9 @@ pub enum Dialect {
     File,
 }
 
-type Checked<T> = Result<T, ConfigError>;
+pub(super) type Checked<T> = Result<T, ConfigError>;
 
-fn wrong<T>(message: impl Into<String>) -> Checked<T> {
+pub(super) fn wrong<T>(message: impl Into<String>) -> Checked<T> {
     Err(ConfigError::new("", message))
 }
 
@@ -60,12 +60,15 @@ pub(super) fn check(kind: Kind, value: &Value, dialect: Dialect) -> Checked<()> 
         Kind::Value => Ok(()),
         Kind::Steps => int(value).map(drop),
         Kind::Faults => faults(value).map(drop),
+        Kind::Window => experiment::window(value).map(drop),
+        Kind::Share => experiment::share(value).map(drop),
+        Kind::Abort => experiment::abort(value).map(drop),
         Kind::Code if dialect == Dialect::File => wrong("takes a function or a class, which only code can give; leave it out of the file"),
         Kind::Code => Ok(()),
     }
 }
 
-fn in_range(value: u64, min: u64, max: u64, unit: &str) -> Checked<u64> {
+pub(super) fn in_range(value: u64, min: u64, max: u64, unit: &str) -> Checked<u64> {
     if (min..=max).contains(&value) {
         Ok(value)
     } else {
@@ -73,7 +76,7 @@ fn in_range(value: u64, min: u64, max: u64, unit: &str) -> Checked<u64> {
     }
 }
 
-fn int(value: &Value) -> Checked<u64> {
+pub(super) fn int(value: &Value) -> Checked<u64> {
     let whole = value.as_f64().filter(|number| number.fract() == 0.0 && *number >= 0.0 && *number < 9e15);
     match value.as_u64().or(whole.map(|number| number as u64)) {
         Some(number) => Ok(number),
@@ -111,7 +114,7 @@ fn whole_ms(ms: f64) -> Checked<u64> {
     Ok(rounded as u64)
 }
 
-fn parse_duration(text: &str) -> Checked<u64> {
+pub(super) fn parse_duration(text: &str) -> Checked<u64> {
     let units = [("ms", 1.0), ("h", 3_600_000.0), ("m", 60_000.0), ("s", 1_000.0), ("d", 86_400_000.0)];
     let mut rest = text.trim();
     let mut total = 0.0;

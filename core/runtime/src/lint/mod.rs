@@ -110,7 +110,7 @@ fn lint_parts(name: Option<String>, parts: Parts) -> Vec<Value> {
 }
 
 fn lint_one(spec: &Spec) -> Vec<Value> {
-    let compiled = spec.compile(crate::clock::now());
+    let compiled = spec.compile(crate::clock::now(), 0);
     let subject = Subject { engine: &compiled.engine, spec, inner: &[] };
     let policy = spec.name.as_deref().unwrap_or("");
     rules::findings(&subject).iter().map(|finding| finding.to_json(policy)).collect()

@@ -14,6 +14,7 @@
 //! | `lease_shorter_than_attempt` | a trial that counts as failed while its attempt may still succeed |
 //! | `letter_under_sure_fallback` | dead letters of calls that were answered |
 //! | `chaos_expires_in` | an experiment that begins anew with each start of the process |
+//! | `chaos_watches_nothing` | an experiment that a circuit breaker is to end, of a policy that has none |
 
 use seawall_engine::policy::breaker::Window;
 use seawall_engine::table::layout::breaker::BUCKETS;
@@ -27,8 +28,8 @@ use super::{Finding, Subject, shown};
 const SCATTER_MS: u64 = 250;
 
 pub(super) fn findings(subject: &Subject<'_>) -> Vec<Finding> {
-    let rules: [fn(&Subject<'_>) -> Option<Finding>; 11] =
-        [delays, attempt_timeout, budget, nesting, queue, queue_limit, slow_call, throughput, lease, letters, chaos];
+    let rules: [fn(&Subject<'_>) -> Option<Finding>; 12] =
+        [delays, attempt_timeout, budget, nesting, queue, queue_limit, slow_call, throughput, lease, letters, chaos, watch];
     rules.iter().filter_map(|rule| rule(subject)).collect()
 }
 
@@ -155,4 +156,11 @@ fn chaos(subject: &Subject<'_>) -> Option<Finding> {
     let lines = vec![format!("each start of the process + {}", shown(lasts))];
     let message = "expires_in is counted from the start of the process, so each restart begins the experiment anew; outside tests `until` would be right";
     (!crate::clock::is_virtual()).then(|| Finding::new("chaos_expires_in", "chaos.expires_in", message, lines))
+}
+
+fn watch(subject: &Subject<'_>) -> Option<Finding> {
+    let watches = subject.engine.chaos.as_ref().is_some_and(|chaos| chaos.abort.opens);
+    let lines = vec!["0 circuit breakers = 0 reasons to end the experiment".to_owned()];
+    let message = "the policy has no circuit breaker that could open; add one, or name a `policy` that has";
+    (watches && subject.engine.breaker.is_none()).then(|| Finding::new("chaos_watches_nothing", "chaos.abort_when.breaker", message, lines))
 }

@@ -7,7 +7,7 @@ fn spec(parts: &Value) -> Spec {
 
 fn worst(parts: &Value, inner: &[(String, WorstCase)]) -> WorstCase {
     let spec = spec(parts);
-    let compiled = spec.compile(0);
+    let compiled = spec.compile(0, 0);
     worst::of(&Subject { engine: &compiled.engine, spec: &spec, inner })
 }
 
@@ -106,4 +106,14 @@ fn every_finding_shows_its_arithmetic() {
 fn durations_are_shown_in_their_largest_unit() {
     let found = [0, 1, 250, 1_000, 1_250, 90_000, 120_000, 7_200_000].map(shown);
     assert_eq!(found, ["0s", "1ms", "250ms", "1s", "1.25s", "90s", "2m", "2h"]);
+}
+
+#[test]
+fn an_experiment_that_watches_no_circuit_is_said() {
+    let chaos = |abort: Value| json!({"rate": 0.5, "fault": 1, "until": "2030-01-01T00:00:00Z", "abort_when": abort});
+    let own = json!({"breaker": "open"});
+    assert_eq!(codes(&json!({"chaos": chaos(own.clone())})), ["chaos_watches_nothing"]);
+    assert!(codes(&json!({"circuit_breaker": {}, "chaos": chaos(own)})).is_empty());
+    assert!(codes(&json!({"chaos": chaos(json!({"breaker": "open", "policy": "bank"}))})).is_empty());
+    assert!(codes(&json!({"chaos": chaos(json!({"failure_ratio": 0.5}))})).is_empty());
 }

@@ -11,7 +11,7 @@ const LEFT_OUT: &[(&str, &str)] = &[("timeout", "thread"), ("dead_letter", "queu
 /// Options that must be given, and one that a strategy is nothing without.
 const NEEDED: &[(&str, &str)] = &[("rate_limit", "rate"), ("chaos", "rate"), ("chaos", "expires_in")];
 /// Callables that vectors write as data; every other option that needs code is left out.
-const CODED: &[&str] = &["on", "ignore", "on_result", "steps", "fault"];
+const CODED: &[&str] = &["on", "ignore", "on_result", "steps", "fault", "behavior"];
 
 /// The configuration of a vector.
 pub(super) fn config(dice: &mut Dice) -> Map<String, Value> {
@@ -95,6 +95,7 @@ fn value(row: &OptionRow, dice: &mut Dice) -> Option<Value> {
             json!((0..count).map(|_| step(dice)).collect::<Vec<_>>())
         }
         "fault" => json!("storm"),
+        "behavior" => dice.pick(&[json!(true), json!("storm")]).clone(),
         _ => values::codes(dice),
     })
 }

@@ -64,7 +64,8 @@ fn run(vector: &Vector) -> Option<bool> {
 fn times(vector: &Vector) -> Vec<u64> {
     let mut times = values::DURATIONS_MS.to_vec();
     for text in vector.config.values().filter_map(Value::as_object).flat_map(|options| options.values()).filter_map(Value::as_str) {
-        let is_duration = text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(['s', 'm', 'h']) && !text.contains(['/', '.']);
+        let is_duration =
+            text.starts_with(|c: char| c.is_ascii_digit()) && text.ends_with(['s', 'm', 'h']) && !text.contains(['/', '.', ' ']);
         if is_duration {
             let ms = duration_ms(text);
             // Thrice, so that the policy's own times are met often.

@@ -68,6 +68,16 @@ pub(super) fn of(kind: Kind, dice: &mut Dice) -> Option<Value> {
         Kind::Flag => json!(dice.percent(60)),
         Kind::Latency => json!(dice.pick(&["10ms", "0ms..20ms", "200ms..800ms", "1s", "0ms"])),
         Kind::Seed => json!(dice.roll(1 << 30)),
+        Kind::Window => json!(dice.pick(&["1s every 2s", "500ms every 3s", "1m every 1m", "30s every 5m"])),
+        Kind::Share => json!(dice.pick(&[0.01, 0.2, 0.3333, 0.5, 0.75, 1.0])),
+        Kind::Abort => dice
+            .pick(&[
+                json!({"breaker": "open"}),
+                json!({"failure_ratio": 0.5, "minimum_throughput": 2}),
+                json!({"breaker": "open", "failure_ratio": 0.3333, "minimum_throughput": 3}),
+                json!({"failure_ratio": 1}),
+            ])
+            .clone(),
         Kind::Value => dice.pick(&results()).clone(),
         _ => return None,
     })
