@@ -67,7 +67,7 @@ SUITES = [
     # Some hundreds of random scripts, the same each time; `make fuzz` plays others, and more.
     suite(
         "parity-fuzz",
-        ["cargo", "run", "--quiet", *PROFILE, "-p", "seawall-testkit", "--bin", "fuzz", "--", "--scripts", "600"],
+        ["cargo", "run", "--quiet", *PROFILE, "-p", "seawall-testkit", "--bin", "fuzz", "--", "--scripts", "800"],
         counts.plain,
     ),
     suite("python", pytest("tests/python"), counts.pytest, env=PYRIGHT),

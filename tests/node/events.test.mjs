@@ -120,5 +120,5 @@ test('a bulkhead that adapts shows its limit and tells each move', async (t) => 
   stop();
   const moves = told.filter((event) => event.event === 'bulkhead.limit_changed');
   assert.deepEqual(moves.map((move) => [move.from, move.to, move.reason]), [[4, 3, 'drops'], [3, 2, 'drops'], [2, 1, 'drops']]);
-  assert.throws(() => seawall.bulkhead({ adaptive: true, maxConcurrent: 3 }), /bulkhead\.maxConcurrent.*maxLimit/);
+  assert.throws(() => seawall.bulkhead({ adaptive: true, maxConcurrent: 3 }), /bulkhead\.max_concurrent.*max_limit/);
 });

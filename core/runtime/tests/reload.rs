@@ -158,7 +158,7 @@ fn a_snapshot_shows_counts_ratios_limits_and_budget() {
     let (mut call, _) = started(&pay);
     assert_eq!(
         shown()["limits"],
-        json!({"attempts": 2, "max_concurrent": 3, "max_queue": 0, "in_flight": 1, "queued": 0,
+        json!({"attempts": 2, "max_concurrent": 3, "limit": 3, "max_queue": 0, "in_flight": 1, "queued": 0,
         "rate_per_second": 0.5, "burst": 1, "attempt_ms": 1_000, "total_ms": null})
     );
     call.ended(0, SUCCESS);
