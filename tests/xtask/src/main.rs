@@ -8,6 +8,7 @@ mod graph;
 mod markdown;
 mod mirror;
 mod msrv;
+mod pages;
 mod python;
 mod schema;
 mod typescript;

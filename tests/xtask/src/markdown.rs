@@ -33,7 +33,8 @@ fn text_of<'a>(text: &'a mut String, title: &str, doc: &str, columns: &[&str]) -
     text
 }
 
-fn options(text: &mut String, title: &str, strategy: &str) {
+/// The table of one strategy's options, or of those that all have (`*`), under a title.
+pub fn options(text: &mut String, title: &str, strategy: &str) {
     let _ = write!(text, "\n### {title}\n\n| option | takes | default | meaning |\n|---|---|---|---|\n");
     for row in OPTIONS.iter().filter(|row| row.strategy == strategy) {
         let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
