@@ -45,7 +45,8 @@ fn delays(subject: &Subject<'_>) -> Option<Finding> {
     let (retry, total) = (subject.engine.retry.as_ref()?, total_ms(subject)?);
     let delays = delays_ms(retry);
     let waits = retry.max_attempts.saturating_sub(1);
-    let mut lines = vec![format!("{waits} delays, at most {} each = {}", shown(ceil_ms(retry.backoff.max_ns)), shown(delays))];
+    let mut lines =
+        vec![format!("{waits} delays, none longer than {}, together at most {}", shown(ceil_ms(retry.backoff.max_ns)), shown(delays))];
     if delays > total {
         lines.push(format!("{} > timeout.total = {}", shown(delays), shown(total)));
         let message =

@@ -125,7 +125,8 @@ fn inner_ms(subject: &Subject<'_>) -> Option<u64> {
 fn add_delays(subject: &Subject<'_>, sum: &mut Sum) {
     let Some(retry) = subject.engine.retry.as_ref().filter(|retry| retry.max_attempts > 1) else { return };
     let waits = subject.attempts() - 1;
-    sum.add(delays_ms(retry), format!("delays between attempts: {waits} of at most {}", shown(ceil_ms(retry.backoff.max_ns))));
+    let text = format!("delays between attempts: {waits}, none longer than {}, together", shown(ceil_ms(retry.backoff.max_ns)));
+    sum.add(delays_ms(retry), text);
     if retry.retry_after_max_ms > 0 {
         sum.times(waits, retry.retry_after_max_ms, "what the server may ask for (retry.retry_after_max)");
     }
