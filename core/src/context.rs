@@ -1,6 +1,6 @@
 //! What a call tells the calls inside it: its correlation id, its deadline, and whose slots it holds.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
 use seawall_runtime::ids;
@@ -17,6 +17,8 @@ pub(crate) struct Frame {
 
 thread_local! {
     static CURRENT: RefCell<Option<Arc<Frame>>> = const { RefCell::new(None) };
+    /// Whether there is a current frame, for whoever asks nothing else: without a destructor it is a plain load.
+    static IS_INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Puts the frame before in its place again.
@@ -24,13 +26,18 @@ pub(crate) struct Entered(Option<Arc<Frame>>);
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        CURRENT.with(|current| current.swap(&RefCell::new(self.0.take())));
+        replace(self.0.take());
     }
+}
+
+fn replace(frame: Option<Arc<Frame>>) -> Option<Arc<Frame>> {
+    IS_INSIDE.set(frame.is_some());
+    CURRENT.with(|current| current.replace(frame))
 }
 
 /// Until the answer is dropped, calls on this thread are inside `frame`.
 pub(crate) fn enter(frame: &Arc<Frame>) -> Entered {
-    Entered(CURRENT.with(|current| current.replace(Some(Arc::clone(frame)))))
+    Entered(replace(Some(Arc::clone(frame))))
 }
 
 /// The frame that a call on this thread would be inside.
@@ -41,7 +48,7 @@ pub(crate) fn current() -> Option<Arc<Frame>> {
 /// Whether a call on this thread would be inside another.
 #[inline]
 pub(crate) fn is_inside() -> bool {
-    CURRENT.with(|current| current.borrow().is_some())
+    IS_INSIDE.get()
 }
 
 /// The correlation id of the call that this thread is inside.

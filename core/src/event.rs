@@ -102,6 +102,7 @@ pub fn on_event(hook: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Subscripti
 }
 
 /// Whether anybody listens.
+#[inline]
 pub(crate) fn is_heard() -> bool {
     // Relaxed: a hook that is just being added may miss what happens meanwhile.
     ANY.load(Ordering::Relaxed)

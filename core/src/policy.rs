@@ -13,7 +13,7 @@ use crate::context::{self, Frame};
 use crate::drive::{Driver, Style};
 use crate::error::{ConfigError, Error};
 use crate::event;
-use crate::quick::{Quick, Start};
+use crate::quick::{Halt, Held, Quick};
 use crate::wake::block_on;
 
 /// A policy. Clones are the same policy, and cheap.
@@ -88,16 +88,16 @@ impl Policy {
     #[inline]
     pub fn call<T: 'static, E: 'static>(&self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>> {
         let shared = &*self.shared;
-        match shared.quick.begin(&shared.policy, shared.label) {
-            Start::Begun(held) => match call() {
+        match shared.quick.begin(&shared.policy) {
+            Ok(held) => match call() {
                 Ok(value) => {
                     held.succeed();
                     Ok(value)
                 }
-                failed => block_on(Driver::resume(shared, Style::Blocking, held, failed, |_: &Current<'_>| ready(call())).drive()),
+                failed => self.go_on(held, failed, call),
             },
-            Start::Refused(error) => Err(error),
-            Start::Slow => self.blocking(Said::default(), |_| call()),
+            Err(Halt::Refused(refused)) => Err(shared.quick.refuse(&refused, shared.label)),
+            Err(Halt::Slow) => self.blocking(Said::default(), |_| call()),
         }
     }
 
@@ -120,16 +120,16 @@ impl Policy {
         Fut: Future<Output = Result<T, E>>,
     {
         let shared = &*self.shared;
-        match shared.quick.begin(&shared.policy, shared.label) {
-            Start::Begun(held) => match call().await {
+        match shared.quick.begin(&shared.policy) {
+            Ok(held) => match call().await {
                 Ok(value) => {
                     held.succeed();
                     Ok(value)
                 }
                 failed => Driver::resume(shared, Style::Async, held, failed, |_: &Current<'_>| call()).drive().await,
             },
-            Start::Refused(error) => Err(error),
-            Start::Slow => self.concurrent(Said::default(), |_| call()).await,
+            Err(Halt::Refused(refused)) => Err(shared.quick.refuse(&refused, shared.label)),
+            Err(Halt::Slow) => self.concurrent(Said::default(), |_| call()).await,
         }
     }
 
@@ -177,6 +177,17 @@ impl Policy {
     #[must_use]
     pub fn mode(&self) -> &'static str {
         self.shared.policy.mode(clock::now()).name()
+    }
+
+    /// A blocking call whose first attempt has failed on the quick path.
+    #[cold]
+    fn go_on<T: 'static, E: 'static>(
+        &self,
+        held: Held<'_>,
+        failed: Result<T, E>,
+        mut call: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, Error<E>> {
+        block_on(Driver::resume(&self.shared, Style::Blocking, held, failed, |_: &Current<'_>| ready(call())).drive())
     }
 
     pub(crate) fn blocking<T: 'static, E: 'static>(

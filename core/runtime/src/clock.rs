@@ -1,49 +1,74 @@
 //! The clock of this process: monotonic, or virtual for tests. Never the wall clock.
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
 
-static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 static VIRTUAL: AtomicBool = AtomicBool::new(false);
 static VIRTUAL_NS: AtomicU64 = AtomicU64::new(0);
 
 /// Nanoseconds since this process first asked, or of virtual time.
+#[inline]
 #[must_use]
 pub fn now() -> u64 {
     // Relaxed: whoever switches the clock does so while no call runs.
     if VIRTUAL.load(Ordering::Relaxed) {
         return VIRTUAL_NS.load(Ordering::Relaxed);
     }
-    u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    real::now()
 }
 
 /// The same, as of the kernel's last tick: at most some milliseconds ago, and cheaper to ask. Where there is no such clock it is [`now`].
+#[inline]
 #[must_use]
 pub fn coarse() -> u64 {
     if VIRTUAL.load(Ordering::Relaxed) {
         return VIRTUAL_NS.load(Ordering::Relaxed);
     }
-    ticks()
+    real::coarse()
 }
 
+/// The kernel's monotonic clock is asked without the detour through `Duration`, in which `Instant` speaks.
 #[cfg(target_os = "linux")]
-fn ticks() -> u64 {
+mod real {
+    use std::sync::LazyLock;
+
     use rustix::time::{ClockId, clock_gettime};
 
+    /// Both clocks of the kernel count from one moment; ours from their first use.
+    static ORIGIN: LazyLock<u64> = LazyLock::new(|| read(ClockId::Monotonic));
+
+    #[inline]
     fn read(clock: ClockId) -> u64 {
         let time = clock_gettime(clock);
         (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
     }
 
-    // Both clocks of the kernel count from one moment; ours from its first use.
-    static ORIGIN: LazyLock<u64> = LazyLock::new(|| read(ClockId::Monotonic).saturating_sub(now()));
-    read(ClockId::MonotonicCoarse).saturating_sub(*ORIGIN)
+    #[inline]
+    pub(super) fn now() -> u64 {
+        let origin = *ORIGIN;
+        read(ClockId::Monotonic).saturating_sub(origin)
+    }
+
+    #[inline]
+    pub(super) fn coarse() -> u64 {
+        let origin = *ORIGIN;
+        read(ClockId::MonotonicCoarse).saturating_sub(origin)
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn ticks() -> u64 {
-    now()
+mod real {
+    use std::sync::LazyLock;
+    use std::time::Instant;
+
+    static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+    pub(super) fn now() -> u64 {
+        u64::try_from(START.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn coarse() -> u64 {
+        now()
+    }
 }
 
 /// Switches to virtual time, at so many milliseconds.

@@ -133,6 +133,7 @@ impl View {
     }
 
     /// The words of the breaker's window, laid out for those options.
+    #[inline]
     pub(crate) fn window(&self) -> &[AtomicU64] {
         &self.window
     }

@@ -8,13 +8,15 @@ use std::sync::atomic::AtomicU64;
 
 use seawall_engine::chance::Source;
 use seawall_engine::pipeline::Policy as EnginePolicy;
-use seawall_engine::policy::breaker::Cell;
-use seawall_engine::policy::bulkhead::Waiters;
+use seawall_engine::policy::breaker::{Breaker, Cell};
+use seawall_engine::policy::bulkhead::{Bulkhead, Waiters};
+use seawall_engine::policy::rate_limit::RateLimit;
+use seawall_engine::policy::retry::Budget;
 use seawall_engine::step::Transition;
 
 use crate::events;
 use crate::force::View;
-use crate::lanes::Lane;
+use crate::lanes::{self, Lane, Table};
 use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::state::KeyState;
@@ -36,13 +38,19 @@ pub struct Place {
     lane: usize,
 }
 
-/// A hold on a policy without a key.
+/// A hold on a policy without a key. What a quick call reads of the options is copied out of them: one pointer less to follow for each.
 pub struct Grip {
+    changes: u64,
     pub(crate) policy: Arc<Policy>,
+    lanes: Arc<Table>,
     pub(crate) state: Arc<KeyState>,
+    breaker: Option<Breaker>,
+    rate_limit: Option<RateLimit>,
+    bulkhead: Option<Bulkhead>,
+    /// That there is a retry, and its budget.
+    retry: Option<Option<Budget>>,
     pub(crate) view: View,
     source: Source,
-    changes: u64,
 }
 
 impl Grip {
@@ -68,8 +76,11 @@ impl Grip {
         if decided || timed {
             return Err(Unfit::Until(changes));
         }
+        let (breaker, rate_limit, bulkhead) = (engine.breaker.clone(), engine.rate_limit.clone(), engine.bulkhead);
+        let retry = engine.retry.as_ref().map(|retry| retry.budget.clone());
         let source = policy.env(&view, &state, None).source;
-        Ok(Self { policy: Arc::clone(policy), state, view, source, changes })
+        let lanes = Arc::clone(policy.counters.lanes.table());
+        Ok(Self { changes, policy: Arc::clone(policy), lanes, state, breaker, rate_limit, bulkhead, retry, view, source })
     }
 
     /// Whether `unfit` still holds.
@@ -92,7 +103,6 @@ impl Grip {
     }
 
     /// The options.
-    #[inline]
     #[must_use]
     pub fn engine(&self) -> &EnginePolicy {
         self.view.engine()
@@ -102,29 +112,36 @@ impl Grip {
     #[inline]
     #[must_use]
     pub fn cell(&self) -> Option<Cell<'_>> {
-        let options = self.view.engine().breaker.as_ref()?;
+        let options = self.breaker.as_ref()?;
         Some(Cell { options, words: &self.state.breaker, window: self.view.window(), source: self.source })
     }
 
-    /// The bulkhead's word, and who waits.
+    /// The bulkhead, its word, and who waits.
     #[inline]
     #[must_use]
-    pub fn bulkhead(&self) -> (&AtomicU64, &impl Waiters) {
-        (&self.state.bulkhead, &self.state.waiters)
+    pub fn bulkhead(&self) -> Option<(&Bulkhead, &AtomicU64, &impl Waiters)> {
+        self.bulkhead.as_ref().map(|bulkhead| (bulkhead, &*self.state.bulkhead, &self.state.waiters))
     }
 
-    /// The rate limit's word.
+    /// The rate limit, and its word.
     #[inline]
     #[must_use]
-    pub fn rate_limit(&self) -> &AtomicU64 {
-        &self.state.rate_limit
+    pub fn rate_limit(&self) -> Option<(&RateLimit, &AtomicU64)> {
+        self.rate_limit.as_ref().map(|limit| (limit, &*self.state.rate_limit))
     }
 
-    /// The retry budget's words.
+    /// Whether a call may have to draw.
     #[inline]
     #[must_use]
-    pub fn budget(&self) -> &[AtomicU64] {
-        self.policy.budget_words()
+    pub fn draws(&self) -> bool {
+        self.retry.is_some()
+    }
+
+    /// The retry budget, and its words.
+    #[inline]
+    #[must_use]
+    pub fn budget(&self) -> Option<(&Budget, &[AtomicU64])> {
+        self.retry.as_ref()?.as_ref().map(|budget| (budget, self.policy.budget_words()))
     }
 
     /// Counts a call that begins, of a policy that may have to draw for it.
@@ -143,7 +160,7 @@ impl Grip {
     #[inline]
     #[must_use]
     pub fn lane(&self) -> Lane<'_> {
-        self.policy.counters.lanes.lane()
+        lanes::lane(&self.lanes)
     }
 
     /// Counts a transition that a result without the machine has caused; gives its record.

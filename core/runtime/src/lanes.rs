@@ -4,13 +4,13 @@
 //! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time.
 
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
-/// Lanes of a policy; the last one is shared.
+/// Lanes of a policy, a power of two; the last one is shared.
 const LANES: usize = 32;
 const SHARED: usize = LANES - 1;
 const NONE: usize = usize::MAX;
@@ -53,15 +53,18 @@ fn take_number() -> usize {
 }
 
 #[derive(Default)]
-struct Words {
+pub(crate) struct Words {
     begun: AtomicU64,
     passed: AtomicU64,
     rejected: AtomicU64,
 }
 
-/// The lanes of one policy, made by the first who counts.
+/// All lanes of one policy.
+pub(crate) type Table = [CachePadded<Words>; LANES];
+
+/// The lanes of one policy, made by the first who asks for them.
 #[derive(Default)]
-pub(crate) struct Lanes(OnceLock<Box<[CachePadded<Words>]>>);
+pub(crate) struct Lanes(OnceLock<Arc<Table>>);
 
 /// Where one thread counts.
 #[derive(Clone, Copy)]
@@ -70,14 +73,18 @@ pub struct Lane<'a> {
     number: usize,
 }
 
+/// Where this thread counts in `table`.
+#[inline]
+pub(crate) fn lane(table: &Table) -> Lane<'_> {
+    let number = NUMBER.get();
+    // A thread without a number is beyond all lanes.
+    let number = if number < LANES { number } else { take_number() };
+    Lane { words: &table[number & SHARED], number }
+}
+
 impl Lanes {
-    #[inline]
-    pub(crate) fn lane(&self) -> Lane<'_> {
-        let number = NUMBER.get();
-        let number = if number == NONE { take_number() } else { number };
-        let lanes = self.0.get_or_init(|| (0..LANES).map(|_| CachePadded::default()).collect());
-        let number = number.min(SHARED);
-        Lane { words: &lanes[number], number }
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        self.0.get_or_init(Arc::default)
     }
 
     fn sum(&self, word: impl Fn(&Words) -> &AtomicU64) -> u64 {
@@ -107,7 +114,7 @@ impl Lanes {
 
     /// Only while no call runs.
     pub(crate) fn forget(&self) {
-        for lane in self.0.get().into_iter().flatten() {
+        for lane in self.0.get().into_iter().flat_map(|lanes| lanes.iter()) {
             lane.begun.store(0, Ordering::Relaxed);
             lane.passed.store(0, Ordering::Relaxed);
             lane.rejected.store(0, Ordering::Relaxed);
@@ -159,9 +166,9 @@ mod tests {
                 for _ in 0..LANES + 8 {
                     scope.spawn(|| {
                         for _ in 0..1_000 {
-                            lanes.lane().passed();
+                            lane(lanes.table()).passed();
                         }
-                        lanes.lane().rejected();
+                        lane(lanes.table()).rejected();
                     });
                 }
             });

@@ -42,6 +42,7 @@ pub enum Answer {
 
 impl RateLimit {
     /// Takes a turn, or reserves one no further away than both the option and `left_ms` allow.
+    #[inline]
     pub fn take(&self, word: &AtomicU64, now: u64, left_ms: Option<u64>) -> Answer {
         let tolerance = self.interval_ns.saturating_mul(self.burst.saturating_sub(1));
         let longest = self.max_wait_ms.min(left_ms.unwrap_or(u64::MAX)).saturating_mul(MS);

@@ -184,7 +184,7 @@ impl Cell<'_> {
         }
     }
 
-    fn refuse(&self, word: StateWord, now: u64) -> Refusal {
+    pub(super) fn refuse(&self, word: StateWord, now: u64) -> Refusal {
         mark_refusal(word.state());
         update_tagged(self.word(at::REJECTED), word.generation(), |count| count + 1);
         self.refusal(word, now)

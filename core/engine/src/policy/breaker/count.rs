@@ -51,6 +51,7 @@ pub(super) fn words(size: u32) -> usize {
     2 * (HEAD + ring_words(size))
 }
 
+#[inline]
 fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
     let ring = ring_words(size);
     let start = (generation as usize & 1) * (HEAD + ring);
@@ -59,6 +60,7 @@ fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
 }
 
 /// Records one outcome and gives its ticket; none if the generation is over.
+#[inline]
 pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> Option<u64> {
     let side = side(words, size, generation);
     let ticket = take_ticket(side.head, generation)?;
@@ -71,11 +73,19 @@ pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Ent
 }
 
 /// The generation is compared in the exchange that commits, so a late result can never count in a newer one.
+#[inline]
 fn take_ticket(head: &AtomicU64, generation: u32) -> Option<u64> {
     update_tagged(head, generation, |ticket| ticket + 1)
 }
 
+#[inline]
 fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry) -> Entry) -> Option<Entry> {
+    // Where nothing would change nothing is written: the exchange would take effect where this load does, and leave what it found. A word of
+    // another generation is empty to this one. SeqCst as below: whoever exchanged before, in the order of all, is seen.
+    let was = Entry::of(tagged(word.load(Ordering::SeqCst), generation) >> shift);
+    if next(was) == was {
+        return Some(was);
+    }
     let changed = |outcomes: u64| (outcomes & !(3 << shift)) | (next(Entry::of(outcomes >> shift)).bits() << shift);
     if seeded(Fault::RingOfAnyGeneration) {
         let before = word.load(Ordering::SeqCst);
@@ -87,6 +97,7 @@ fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry
 }
 
 /// Moves a count by the difference between what an entry was and what it is; most often there is none and nothing is written.
+#[inline]
 fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
     if was == is {
         return;

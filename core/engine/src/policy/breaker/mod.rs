@@ -30,6 +30,7 @@ mod word;
 use crate::sync::{AtomicU64, Ordering};
 
 pub use admit::{Admission, Ask, Permit, Refusal};
+pub use plain::Plain;
 pub use record::Vote;
 pub use word::State;
 
@@ -149,12 +150,14 @@ impl Breaker {
 }
 
 impl<'a> Cell<'a> {
+    #[inline]
     fn word(&self, at: usize) -> &'a AtomicU64 {
         &self.words[at]
     }
 
     /// SeqCst on the state word: recorders read it after they wrote the window, and transitions write it before anybody counts in the
     /// new generation; one of the two must see the other.
+    #[inline]
     fn state_word(&self) -> StateWord {
         StateWord(self.word(at::STATE).load(Ordering::SeqCst))
     }

@@ -1,15 +1,28 @@
 //! The plain case, for callers that must not pay for the others: a closed circuit that watches no call, turns no share away, and a success.
 //!
 //! What is here decides nothing of its own: where the case is not plain, [`Cell::admit_plain`] gives no permit and the caller asks
-//! [`Cell::admit`]. A permit is the same wherever it came from, and [`Cell::record`] takes both.
+//! [`Cell::admit`]. A plain permit is a [`Permit`] in one word, so that it stays in a register while the callee runs.
 
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
 use super::word::{State, Streak, tagged};
-use super::{Breaker, Cell, Sums, Window, count, time_window};
+use super::{Breaker, Cell, Refusal, Sums, Window, count, time_window};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
+use crate::time::MS;
+
+/// A permit of a closed circuit that watches no call.
+#[derive(Clone, Copy, Debug)]
+pub struct Plain {
+    generation: u32,
+}
+
+impl From<Plain> for Permit {
+    fn from(Plain { generation }: Plain) -> Self {
+        Self { generation, kind: PermitKind::Closed { watch: None }, started: 0 }
+    }
+}
 
 impl Breaker {
     /// Whether these options let a closed circuit admit without a look at the clock or at the draws.
@@ -17,32 +30,39 @@ impl Breaker {
     pub fn is_plain(&self) -> bool {
         self.slow.is_none() && !self.throttle && self.ramp_ms.is_none()
     }
-
-    /// Whether a success says what time it is: it enters a bucket of its own moment.
-    #[must_use]
-    pub fn times_successes(&self) -> bool {
-        matches!(self.window, Window::Time(_))
-    }
 }
 
 impl Cell<'_> {
     /// A permit of a closed circuit. Only with plain options.
     #[inline]
     #[must_use]
-    pub fn admit_plain(&self) -> Option<Permit> {
+    pub fn admit_plain(&self) -> Option<Plain> {
         let word = self.state_word();
-        let permit = || Permit { generation: word.generation(), kind: PermitKind::Closed { watch: None }, started: 0 };
-        (word.state() == State::Closed).then(permit)
+        (word.state() == State::Closed).then(|| Plain { generation: word.generation() })
     }
 
-    /// Records a success of such a permit, as [`Cell::record`] does. `now` is asked only where there is trouble to judge, and `about` only
-    /// where a window in time needs a moment: one that is a small part of a bucket late will do.
+    /// Turns a call away, and counts that, where the circuit is held open for at least `margin_ms` more: so much earlier than now `about` may be.
     #[inline]
-    pub fn record_plain_success(&self, permit: Permit, about: impl FnOnce() -> u64, now: impl FnOnce() -> u64) -> Option<Transition> {
+    #[must_use]
+    pub fn refuse_plain(&self, about: u64, margin_ms: u64) -> Option<Refusal> {
+        let word = self.state_word();
+        let is_held = matches!(word.state(), State::Open | State::Isolated);
+        let forever = word.until_ms() == 0 && word.state() == State::Isolated;
+        if !is_held || !(forever || word.until_ms() > about / MS + margin_ms) {
+            return None;
+        }
+        Some(self.refuse(word, about))
+    }
+
+    /// Records a success of such a permit, as [`Cell::record`] does, up to the judgement; gives whether there is trouble to judge. `about` is
+    /// asked only where a window in time needs a moment: one that is a small part of a bucket late will do.
+    #[inline]
+    #[must_use]
+    pub fn count_plain_success(&self, permit: Plain, about: impl FnOnce() -> u64) -> bool {
         let generation = permit.generation;
         let word = self.state_word();
         if word.generation() != generation || word.state() != State::Closed {
-            return None;
+            return false;
         }
         Streak::end(self.word(at::STREAK), generation);
         match self.options.window {
@@ -54,9 +74,14 @@ impl Cell<'_> {
             }
         }
         // SeqCst as in `judge`: a failure that has counted before this success did is seen here.
-        if tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) == 0 {
-            return None;
-        }
-        self.judge(word, Streak::default(), 0, now())
+        tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) != 0
+    }
+
+    /// The judgement after that. Somebody may have moved the circuit meanwhile; then theirs holds.
+    #[must_use]
+    pub fn judge_plain_success(&self, permit: Plain, now: u64) -> Option<Transition> {
+        let word = self.state_word();
+        let holds = word.generation() == permit.generation && word.state() == State::Closed;
+        holds.then(|| self.judge(word, Streak::default(), 0, now)).flatten()
     }
 }

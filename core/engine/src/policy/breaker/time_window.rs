@@ -10,18 +10,21 @@ use crate::table::layout::breaker::{BUCKET_WORDS, BUCKETS};
 const COUNT: u64 = (1 << 24) - 1;
 
 /// `generation:8 | epoch:32`, the life of a bucket.
+#[inline]
 fn life(generation: u32, epoch: u64) -> u64 {
     (u64::from(generation & 0xFF) << 56) | ((epoch & 0xFFFF_FFFF) << 24)
 }
 
 /// Whether the bucket has begun a later life than `life`: a later stretch of time or, within the same, a later generation. Its outcomes are
 /// the window's, so a recorder that comes that late has nothing to count any more. Epochs and generations wrap: half the circle is later.
+#[inline]
 fn is_over(life: u64, word: u64) -> bool {
     let later = ((word >> 24) as u32).wrapping_sub((life >> 24) as u32) as i32;
     let newer = ((word >> 56) as u8).wrapping_sub((life >> 56) as u8) as i8;
     word & COUNT != 0 && (later > 0 || (later == 0 && newer > 0))
 }
 
+#[inline]
 fn add(word: &AtomicU64, life: u64, by: u64) {
     if seeded(Fault::BucketByLoadAndStore) {
         let seen = word.load(Ordering::SeqCst);
@@ -53,6 +56,7 @@ pub(super) fn lane(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, us
 }
 
 /// Counts `outcomes` at `now`. The total comes last: whoever judges after it sees what the same outcome counted elsewhere.
+#[inline]
 pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, outcomes: Sums) {
     let epoch = now / width;
     let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;

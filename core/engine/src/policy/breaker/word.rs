@@ -46,6 +46,7 @@ impl StateWord {
         Self(((state as u64) << (UNTIL_BITS + GENERATION_BITS)) | (generation << UNTIL_BITS) | until)
     }
 
+    #[inline]
     pub(super) fn state(self) -> State {
         match self.0 >> (UNTIL_BITS + GENERATION_BITS) {
             0 => State::Closed,
@@ -56,10 +57,12 @@ impl StateWord {
         }
     }
 
+    #[inline]
     pub(super) fn generation(self) -> u32 {
         ((self.0 >> UNTIL_BITS) & ((1 << GENERATION_BITS) - 1)) as u32
     }
 
+    #[inline]
     pub(super) fn until_ms(self) -> u64 {
         self.0 & ((1 << UNTIL_BITS) - 1)
     }
@@ -89,23 +92,27 @@ impl History {
 const TAG_SHIFT: u32 = 48;
 const TAG: u64 = 0xFFFF;
 
+#[inline]
 pub(super) fn tag(generation: u32) -> u64 {
     u64::from(generation) & TAG
 }
 
 /// Whether a word that carries `seen` may be taken over for `generation`: it is older, not newer. Tags wrap, so half the circle is older.
+#[inline]
 pub(super) fn is_older(seen: u64, generation: u32) -> bool {
     let ahead = tag(generation).wrapping_sub(seen) & TAG;
     ahead != 0 && ahead < 1 << 15
 }
 
 /// The value of a `generation:16 | value:48` word, 0 in any other generation.
+#[inline]
 pub(super) fn tagged(word: u64, generation: u32) -> u64 {
     if word >> TAG_SHIFT == tag(generation) { word & ((1 << TAG_SHIFT) - 1) } else { 0 }
 }
 
 /// Applies `change` to the value of a `generation:16 | value:48` word and gives the value before; a word of an older generation starts at
 /// 0, a newer one stays and gives none.
+#[inline]
 pub(super) fn update_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
     word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         let seen = word >> TAG_SHIFT;
@@ -147,6 +154,7 @@ impl Streak {
     }
 
     /// Reads first: a healthy service writes nothing here.
+    #[inline]
     pub(super) fn end(word: &AtomicU64, generation: u32) {
         if tagged(word.load(Ordering::SeqCst), generation) != 0 {
             update_tagged(word, generation, |_| 0);

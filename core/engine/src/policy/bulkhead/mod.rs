@@ -88,6 +88,7 @@ impl Bulkhead {
     }
 
     /// Takes a slot or, if it may, a place in the queue.
+    #[inline]
     pub fn enter(&self, word: &AtomicU64, waiters: &impl Waiters, may_queue: bool) -> Answer {
         if seeded(Fault::EnterLooksFirst) && !self.would_refuse(word, false) {
             let (in_use, queued) = Self::load(word);
@@ -112,6 +113,7 @@ impl Bulkhead {
 
     /// Under the lock only other entries are shut out, not leavers, so the count of the queue is raised in the same exchange that
     /// finds no slot free.
+    #[cold]
     fn enter_or_park(&self, word: &AtomicU64, list: &mut WaitList) -> Answer {
         let mut parked = false;
         let changed = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| {
@@ -137,6 +139,7 @@ impl Bulkhead {
     }
 
     /// Gives a slot back. Somebody who waited now holds it and is to be woken.
+    #[inline]
     pub fn leave(&self, word: &AtomicU64, waiters: &impl Waiters) -> Option<u64> {
         if seeded(Fault::LeaveLooksFirst) && Self::load(word).1 == 0 {
             word.fetch_sub(join(1, 0), Ordering::AcqRel);
@@ -173,6 +176,7 @@ impl Bulkhead {
     }
 
     /// Under the lock the queue cannot change, except that its last waiter may just have been cancelled: then the slot is freed.
+    #[cold]
     fn pass_on(&self, word: &AtomicU64, list: &mut WaitList) -> Option<u64> {
         let is_above = Self::load(word).0 > self.max_concurrent;
         if is_above {

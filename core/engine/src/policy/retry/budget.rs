@@ -24,6 +24,7 @@ pub struct Budget {
 
 impl Budget {
     /// A first attempt reached the callee.
+    #[inline]
     pub fn deposit(&self, words: &[AtomicU64], now: u64) {
         add(&words[..BUCKETS], now, self.deposit);
     }
@@ -57,15 +58,18 @@ impl Budget {
     }
 }
 
+#[inline]
 fn second_of(now: u64) -> u64 {
     now / SECOND
 }
 
+#[inline]
 fn bucket(words: &[AtomicU64], second: u64) -> &AtomicU64 {
     &words[(second % BUCKETS as u64) as usize]
 }
 
 /// Relaxed throughout: each word stands for itself, and a neighbour's delay of nanoseconds changes no decision that matters.
+#[inline]
 fn add(words: &[AtomicU64], now: u64, amount: u64) {
     let second = second_of(now);
     let tag = second & SECOND_MASK;
