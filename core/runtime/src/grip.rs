@@ -45,6 +45,7 @@ pub struct Grip {
     lanes: Arc<Table>,
     pub(crate) state: Arc<KeyState>,
     breaker: Option<Breaker>,
+    breaker_words: Arc<[AtomicU64]>,
     rate_limit: Option<RateLimit>,
     bulkhead: Option<Bulkhead>,
     /// That there is a retry, and its budget.
@@ -79,8 +80,9 @@ impl Grip {
         let (breaker, rate_limit, bulkhead) = (engine.breaker.clone(), engine.rate_limit.clone(), engine.bulkhead);
         let retry = engine.retry.as_ref().map(|retry| retry.budget.clone());
         let source = policy.env(&view, &state, None).source;
+        let breaker_words = Arc::clone(&state.breaker);
         let lanes = Arc::clone(policy.counters.lanes.table());
-        Ok(Self { changes, policy: Arc::clone(policy), lanes, state, breaker, rate_limit, bulkhead, retry, view, source })
+        Ok(Self { changes, policy: Arc::clone(policy), lanes, state, breaker, breaker_words, rate_limit, bulkhead, retry, view, source })
     }
 
     /// Whether `unfit` still holds.
@@ -113,7 +115,7 @@ impl Grip {
     #[must_use]
     pub fn cell(&self) -> Option<Cell<'_>> {
         let options = self.breaker.as_ref()?;
-        Some(Cell { options, words: &self.state.breaker, window: self.view.window(), source: self.source })
+        Some(Cell { options, words: &self.breaker_words, window: self.view.window(), source: self.source })
     }
 
     /// The bulkhead, its word, and who waits.

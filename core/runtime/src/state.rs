@@ -18,7 +18,7 @@ use crate::repeats::Repeats;
 pub(crate) struct KeyState {
     /// Stands for this state in the chains of nested calls.
     pub(crate) id: u64,
-    pub(crate) breaker: Box<[AtomicU64]>,
+    pub(crate) breaker: Arc<[AtomicU64]>,
     window: Mutex<Slot>,
     pub(crate) bulkhead: CachePadded<AtomicU64>,
     pub(crate) waiters: Queue,
@@ -70,7 +70,7 @@ impl KeyState {
         let base = (id & 0x1F_FFFF) << 32;
         Self {
             id,
-            breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)),
+            breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)).into(),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
             waiters: Queue(Mutex::new(WaitList::starting_at(base))),
             adaptive: OnceLock::new(),
@@ -161,7 +161,8 @@ impl KeyState {
     /// When the state was last used, if a new one in its place would decide the same: no slot is in use and nobody waits, the circuit is
     /// closed or past its open deadline, nobody overrides it, and the rate limit is owed no turn. To be asked by whoever holds the state alone.
     pub(crate) fn settled_since(&mut self, now_ms: u64) -> Option<u64> {
-        let word = self.breaker.get_mut(at::STATE).map_or(0, |word| *word.get_mut());
+        // Nobody else can hold these words: whoever does holds the state too.
+        let word = Arc::get_mut(&mut self.breaker)?.get_mut(at::STATE).map_or(0, |word| *word.get_mut());
         let (state, until_ms) = (word >> at::STATE_SHIFT, word & at::UNTIL);
         let calm = match state {
             CLOSED | HALF_OPEN => true,

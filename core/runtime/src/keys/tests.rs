@@ -84,7 +84,7 @@ fn an_override_an_open_circuit_and_an_owed_turn_keep_a_key() {
     assert_eq!(state.settled_since(5), Some(0));
     let with_state = |code: u64, until: u64| {
         let mut state = make();
-        state.breaker = Box::new([AtomicU64::new((code << 61) | until)]);
+        state.breaker = Arc::new([AtomicU64::new((code << 61) | until)]);
         state.settled_since(1_000).is_some()
     };
     assert!(with_state(0, 0) && with_state(1, 1_000) && with_state(2, 0), "closed, past its deadline, half open");

@@ -15,8 +15,34 @@ use crate::table::layout::breaker::OUTCOMES_PER_WORD;
 /// Added to the stored count of failures, so that it may be read as negative for an instant while a slow writer is lapped.
 const BIAS: u64 = 1 << 40;
 
-/// Words before the ring: the ticket, the failures and the slow calls.
+/// Words beside the ring: the next ticket, the failures and the slow calls.
 const HEAD: usize = 3;
+
+/// A ticket is `laps:25 | place:20`: the place in the ring, and how often the ring had been filled. So nobody has to divide, and no window is
+/// larger than 2^20. Laps start over from 1: at 0 the ring has never been full.
+const PLACE_BITS: u32 = 20;
+const LAPS: u64 = (1 << 25) - 1;
+
+#[inline]
+fn place_of(ticket: u64) -> usize {
+    (ticket & ((1 << PLACE_BITS) - 1)) as usize
+}
+
+#[inline]
+fn next_lap(laps: u64) -> u64 {
+    if laps == LAPS { 1 } else { laps + 1 }
+}
+
+#[inline]
+fn after(ticket: u64, size: u32) -> u64 {
+    if place_of(ticket) + 1 < size as usize { ticket + 1 } else { next_lap(ticket >> PLACE_BITS) << PLACE_BITS }
+}
+
+/// Whether the outcome of `ticket` has not been replaced yet, if `next` is the next ticket.
+fn is_in_window(ticket: u64, next: u64) -> bool {
+    let (lap, now) = (ticket >> PLACE_BITS, next >> PLACE_BITS);
+    if lap == now { place_of(ticket) < place_of(next) } else { next_lap(lap) == now && place_of(next) <= place_of(ticket) }
+}
 
 /// One outcome of the ring.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,34 +77,44 @@ pub(super) fn words(size: u32) -> usize {
     2 * (HEAD + ring_words(size))
 }
 
+/// The heads of both sides come first: where they lie needs no arithmetic.
 #[inline]
+fn head(words: &[AtomicU64], generation: u32) -> &AtomicU64 {
+    &words[(generation as usize & 1) * HEAD]
+}
+
 fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
+    let (heads, rings) = words.split_at(2 * HEAD);
+    let side = generation as usize & 1;
+    let head = &heads[side * HEAD..][..HEAD];
     let ring = ring_words(size);
-    let start = (generation as usize & 1) * (HEAD + ring);
-    let end = start + HEAD + ring;
-    Side { head: &words[start], failures: &words[start + 1], slow: &words[start + 2], ring: &words[start + HEAD..end] }
+    Side { head: &head[0], failures: &head[1], slow: &head[2], ring: &rings[side * ring..] }
 }
 
 /// Records one outcome and gives its ticket; none if the generation is over.
-#[inline]
 pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> Option<u64> {
+    let ticket = take(words, size, generation)?;
+    put(words, size, generation, ticket, entry).then_some(ticket)
+}
+
+/// The first half: the ticket. The generation is compared in the exchange that commits, so a late result can never count in a newer one.
+#[inline]
+pub(super) fn take(words: &[AtomicU64], size: u32, generation: u32) -> Option<u64> {
+    update_tagged(head(words, generation), generation, |ticket| after(ticket, size))
+}
+
+/// The second half: the outcome in its place. A success may leave this out where every outcome of the generation is one: it would
+/// replace its like.
+pub(super) fn put(words: &[AtomicU64], size: u32, generation: u32, ticket: u64, entry: Entry) -> bool {
     let side = side(words, size, generation);
-    let ticket = take_ticket(side.head, generation)?;
-    let place = (ticket % u64::from(size)) as usize;
+    let place = place_of(ticket);
     let shift = 2 * (place % OUTCOMES_PER_WORD);
-    let replaced = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, shift, |_| entry)?;
+    let Some(replaced) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, shift, |_| entry) else { return false };
     change(side.failures, generation, replaced.failed, entry.failed);
     change(side.slow, generation, replaced.slow, entry.slow);
-    Some(ticket)
+    true
 }
 
-/// The generation is compared in the exchange that commits, so a late result can never count in a newer one.
-#[inline]
-fn take_ticket(head: &AtomicU64, generation: u32) -> Option<u64> {
-    update_tagged(head, generation, |ticket| ticket + 1)
-}
-
-#[inline]
 fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry) -> Entry) -> Option<Entry> {
     // Where nothing would change nothing is written: the exchange would take effect where this load does, and leave what it found. A word of
     // another generation is empty to this one. SeqCst as below: whoever exchanged before, in the order of all, is seen.
@@ -97,7 +133,6 @@ fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry
 }
 
 /// Moves a count by the difference between what an entry was and what it is; most often there is none and nothing is written.
-#[inline]
 fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
     if was == is {
         return;
@@ -117,10 +152,10 @@ fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
 /// may find its own slow outcome marked; the counts equal the ring all the same.
 pub(super) fn mark_failed(words: &[AtomicU64], size: u32, generation: u32, ticket: u64) {
     let side = side(words, size, generation);
-    if tagged(side.head.load(Ordering::SeqCst), generation).saturating_sub(ticket) > u64::from(size) {
+    if !is_in_window(ticket, tagged(side.head.load(Ordering::SeqCst), generation)) {
         return;
     }
-    let place = (ticket % u64::from(size)) as usize;
+    let place = place_of(ticket);
     let mark = |entry: Entry| Entry { failed: entry.failed || entry.slow, ..entry };
     if let Some(was) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, 2 * (place % OUTCOMES_PER_WORD), mark) {
         change(side.failures, generation, was.failed, mark(was).failed);
@@ -131,7 +166,28 @@ pub(super) fn mark_failed(words: &[AtomicU64], size: u32, generation: u32, ticke
 pub(super) fn sum(words: &[AtomicU64], size: u32, generation: u32) -> Sums {
     let side = side(words, size, generation);
     let order = if seeded(Fault::HeadReadRelaxed) { Ordering::Relaxed } else { Ordering::SeqCst };
-    let total = tagged(side.head.load(order), generation).min(u64::from(size)) as u32;
+    let next = tagged(side.head.load(order), generation);
+    let total = if next >> PLACE_BITS > 0 { size } else { (place_of(next) as u32).min(size) };
     let count = |word: &AtomicU64| (tagged(word.load(Ordering::SeqCst), generation).saturating_sub(BIAS) as u32).min(total);
     Sums { total, failures: count(side.failures), slow: count(side.slow) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_is_in_the_window_until_its_place_is_taken_again_even_where_laps_start_over() {
+        for start in [0, 1 << PLACE_BITS, (LAPS - 1) << PLACE_BITS, LAPS << PLACE_BITS] {
+            for size in [1, 2, 5] {
+                let tickets: [u64; 12] = core::array::from_fn(|steps| (0..steps).fold(start, |ticket, _| after(ticket, size)));
+                for (later, next) in tickets.iter().enumerate().skip(1) {
+                    for (earlier, ticket) in tickets[..later].iter().enumerate() {
+                        assert_eq!(is_in_window(*ticket, *next), later - earlier <= size as usize, "{earlier} {later} of {size}");
+                        assert!(place_of(*ticket) < size as usize);
+                    }
+                }
+            }
+        }
+    }
 }

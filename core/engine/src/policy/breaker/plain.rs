@@ -6,21 +6,19 @@
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
-use super::word::{State, Streak, tagged};
-use super::{Breaker, Cell, Refusal, Sums, Window, count, time_window};
+use super::word::{State, StateWord, Streak, tagged};
+use super::{Breaker, Cell, Refusal, Window, count, time_window};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
 
-/// A permit of a closed circuit that watches no call.
+/// A permit of a closed circuit that watches no call: the state word as it was. That of a closed circuit says nothing but its generation.
 #[derive(Clone, Copy, Debug)]
-pub struct Plain {
-    generation: u32,
-}
+pub struct Plain(StateWord);
 
 impl From<Plain> for Permit {
-    fn from(Plain { generation }: Plain) -> Self {
-        Self { generation, kind: PermitKind::Closed { watch: None }, started: 0 }
+    fn from(Plain(word): Plain) -> Self {
+        Self { generation: word.generation(), kind: PermitKind::Closed { watch: None }, started: 0 }
     }
 }
 
@@ -38,7 +36,7 @@ impl Cell<'_> {
     #[must_use]
     pub fn admit_plain(&self) -> Option<Plain> {
         let word = self.state_word();
-        (word.state() == State::Closed).then(|| Plain { generation: word.generation() })
+        (word.state() == State::Closed).then_some(Plain(word))
     }
 
     /// Turns a call away, and counts that, where the circuit is held open for at least `margin_ms` more: so much earlier than now `about` may be.
@@ -58,30 +56,34 @@ impl Cell<'_> {
     /// asked only where a window in time needs a moment: one that is a small part of a bucket late will do.
     #[inline]
     #[must_use]
-    pub fn count_plain_success(&self, permit: Plain, about: impl FnOnce() -> u64) -> bool {
-        let generation = permit.generation;
-        let word = self.state_word();
-        if word.generation() != generation || word.state() != State::Closed {
+    pub fn count_plain_success(&self, Plain(word): Plain, about: impl FnOnce() -> u64) -> bool {
+        if self.state_word() != word {
+            return false;
+        }
+        let generation = word.generation();
+        let ticket = match self.options.window {
+            Window::Time(width) => {
+                time_window::record_success(self.window, width, generation, about());
+                None
+            }
+            Window::Count(size) => count::take(self.window, size, generation),
+        };
+        // SeqCst as in `judge`: of this success and a failure at the same time, the one that counted last sees the other. A failure writes this
+        // word before all others. So where it says that there was none in this generation, there is no streak to end, and in the ring no
+        // other outcome to replace.
+        if tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) == 0 {
             return false;
         }
         Streak::end(self.word(at::STREAK), generation);
-        match self.options.window {
-            Window::Time(width) => {
-                time_window::record(self.window, width, generation, about(), Sums { total: 1, ..Sums::default() });
-            }
-            Window::Count(size) => {
-                count::record(self.window, size, generation, count::Entry::default());
-            }
+        if let (Some(ticket), Window::Count(size)) = (ticket, self.options.window) {
+            count::put(self.window, size, generation, ticket, count::Entry::default());
         }
-        // SeqCst as in `judge`: a failure that has counted before this success did is seen here.
-        tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) != 0
+        true
     }
 
     /// The judgement after that. Somebody may have moved the circuit meanwhile; then theirs holds.
     #[must_use]
-    pub fn judge_plain_success(&self, permit: Plain, now: u64) -> Option<Transition> {
-        let word = self.state_word();
-        let holds = word.generation() == permit.generation && word.state() == State::Closed;
-        holds.then(|| self.judge(word, Streak::default(), 0, now)).flatten()
+    pub fn judge_plain_success(&self, Plain(word): Plain, now: u64) -> Option<Transition> {
+        self.judge(word, Streak::default(), 0, now)
     }
 }

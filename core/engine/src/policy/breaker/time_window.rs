@@ -56,7 +56,6 @@ pub(super) fn lane(words: &[AtomicU64], (width, buckets, lanes): (u64, usize, us
 }
 
 /// Counts `outcomes` at `now`. The total comes last: whoever judges after it sees what the same outcome counted elsewhere.
-#[inline]
 pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64, outcomes: Sums) {
     let epoch = now / width;
     let at = BUCKET_WORDS * (epoch % BUCKETS as u64) as usize;
@@ -65,6 +64,13 @@ pub(super) fn record(words: &[AtomicU64], width: u64, generation: u32, now: u64,
             add(&words[at + lane], life(generation, epoch), u64::from(by));
         }
     }
+}
+
+/// The same for one success.
+#[inline]
+pub(super) fn record_success(words: &[AtomicU64], width: u64, generation: u32, now: u64) {
+    let epoch = now / width;
+    add(&words[BUCKET_WORDS * (epoch % BUCKETS as u64) as usize], life(generation, epoch), 1);
 }
 
 /// Counts a failure in the bucket of `epoch`, whose outcome was counted before, if that is still in the window.
