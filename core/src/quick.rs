@@ -67,7 +67,8 @@ pub(crate) struct Refused<'a> {
 /// registers of a call that passes.
 pub(crate) struct Held<'a> {
     grip: &'a Grip,
-    permit: Option<Plain>,
+    /// Only with a breaker.
+    permit: Plain,
     place: Place,
     /// 0 if nobody has to know.
     started: u64,
@@ -85,13 +86,17 @@ impl Quick {
         }
     }
 
-    #[inline]
     fn place(&self, number: usize) -> Option<&OnceLock<Grip>> {
         if number == 0 { Some(&self.first) } else { self.later.get(number - 1) }
     }
 
     #[inline]
     fn grip(&self, policy: &Arc<Policy>) -> Option<&Grip> {
+        self.first.get().filter(|grip| grip.is_current()).or_else(|| self.later_grip(policy))
+    }
+
+    #[inline(never)]
+    fn later_grip(&self, policy: &Arc<Policy>) -> Option<&Grip> {
         // Acquire pairs with the Release in `take_hold`: the grip behind the number is there.
         let latest = self.latest.load(Ordering::Acquire);
         let grip = self.place(latest.saturating_sub(1)).and_then(OnceLock::get).filter(|grip| grip.is_current());
@@ -130,29 +135,14 @@ impl Quick {
             return Err(Halt::Slow);
         }
         let Some(grip) = self.grip(policy) else { return Err(Halt::Slow) };
-        let mut permit = None;
+        let mut permit = Plain::default();
         if let Some(cell) = grip.cell() {
-            permit = cell.admit_plain();
-            if permit.is_none() {
-                return Err(not_closed(grip));
-            }
+            permit = match cell.admit_plain() {
+                Some(permit) => permit,
+                None => return Err(not_closed(grip)),
+            };
         }
-        if let Some((limit, word)) = grip.rate_limit() {
-            match limit.take(word, clock::now(), Some(0)) {
-                Turn::Pass => {}
-                Turn::Refuse(ms) if limit.max_wait_ms == 0 => return Err(turn_away(grip, "rate.limited", Some(ms))),
-                _ => return Err(Halt::Slow),
-            }
-        }
-        if let Some((bulkhead, word, waiters)) = grip.bulkhead()
-            && bulkhead.enter(word, waiters, false) != Slot::Entered
-        {
-            return Err(turn_away(grip, "bulkhead.full", None));
-        }
-        let place = if grip.draws() { grip.begin() } else { Place::default() };
-        if let Some((budget, words)) = grip.budget() {
-            budget.deposit(words, clock::coarse());
-        }
+        let place = if grip.is_breaker_alone() { Place::default() } else { take_others(grip)? };
         let started = if event::is_heard() { clock::now() } else { 0 };
         Ok(Held { grip, permit, place, started })
     }
@@ -171,6 +161,32 @@ impl Quick {
         }
         Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms })
     }
+}
+
+/// What a call takes but the breaker's permit, which takes nothing.
+#[expect(clippy::inline_always, reason = "as `begin`")]
+#[inline(always)]
+fn take_others(grip: &Grip) -> Result<Place, Halt<'_>> {
+    if let Some((limit, word)) = grip.rate_limit() {
+        match limit.take(word, clock::now(), Some(0)) {
+            Turn::Pass => {}
+            Turn::Refuse(ms) if limit.max_wait_ms == 0 => return Err(turn_away(grip, "rate.limited", Some(ms))),
+            _ => return Err(Halt::Slow),
+        }
+    }
+    if let Some((bulkhead, word, waiters)) = grip.bulkhead()
+        && bulkhead.enter(word, waiters, false) != Slot::Entered
+    {
+        return Err(turn_away(grip, "bulkhead.full", None));
+    }
+    if !grip.draws() {
+        return Ok(Place::default());
+    }
+    let place = grip.begin();
+    if let Some((budget, words)) = grip.budget() {
+        budget.deposit(words, clock::coarse());
+    }
+    Ok(place)
 }
 
 /// The circuit is not closed. While it is surely open, the call is turned away here.
@@ -215,13 +231,14 @@ impl Held<'_> {
         if !held.grip.is_current() {
             return held.end_in_machine();
         }
-        if let (Some(permit), Some(cell)) = (held.permit, held.grip.cell()) {
+        if let Some(cell) = held.grip.cell() {
             let window = cell.options.window;
-            if cell.count_plain_success(permit, || bucket_time(window)) {
-                held.judge(permit);
+            if cell.count_plain_success(held.permit, || bucket_time(window)) {
+                held.judge();
             }
         }
-        if let Some((bulkhead, word, waiters)) = held.grip.bulkhead()
+        if !held.grip.is_breaker_alone()
+            && let Some((bulkhead, word, waiters)) = held.grip.bulkhead()
             && let Some(ticket) = bulkhead.leave(word, waiters)
         {
             wake::wake(ticket);
@@ -231,8 +248,8 @@ impl Held<'_> {
 
     /// There is trouble in the window, which this success may bring above its threshold.
     #[cold]
-    fn judge(&self, permit: Plain) {
-        if let Some(transition) = self.grip.cell().and_then(|cell| cell.judge_plain_success(permit, clock::now())) {
+    fn judge(&self) {
+        if let Some(transition) = self.grip.cell().and_then(|cell| cell.judge_plain_success(self.permit, clock::now())) {
             event::tell(&self.grip.announce(&transition));
         }
     }
@@ -245,7 +262,7 @@ impl Held<'_> {
 
     fn to_call(&self, correlation_id: &str, flags: u32) -> Call {
         let started = if self.started == 0 { clock::now() } else { self.started };
-        let admitted = Admitted { started, permit: self.permit.map(Into::into), slot: self.grip.bulkhead().is_some() };
+        let admitted = Admitted { started, permit: self.grip.cell().map(|_| self.permit.into()), slot: self.grip.bulkhead().is_some() };
         Call::resume(self.grip, correlation_id, flags, self.place, admitted)
     }
 

@@ -44,6 +44,8 @@ pub struct Grip {
     pub(crate) policy: Arc<Policy>,
     lanes: Arc<Table>,
     pub(crate) state: Arc<KeyState>,
+    /// That there is a breaker, and nothing else that a call would have to look at.
+    is_breaker_alone: bool,
     breaker: Option<Breaker>,
     breaker_words: Arc<[AtomicU64]>,
     rate_limit: Option<RateLimit>,
@@ -79,10 +81,24 @@ impl Grip {
         }
         let (breaker, rate_limit, bulkhead) = (engine.breaker.clone(), engine.rate_limit.clone(), engine.bulkhead);
         let retry = engine.retry.as_ref().map(|retry| retry.budget.clone());
+        let is_breaker_alone = breaker.is_some() && rate_limit.is_none() && bulkhead.is_none() && retry.is_none();
         let source = policy.env(&view, &state, None).source;
         let breaker_words = Arc::clone(&state.breaker);
         let lanes = Arc::clone(policy.counters.lanes.table());
-        Ok(Self { changes, policy: Arc::clone(policy), lanes, state, breaker, breaker_words, rate_limit, bulkhead, retry, view, source })
+        Ok(Self {
+            changes,
+            policy: Arc::clone(policy),
+            lanes,
+            state,
+            is_breaker_alone,
+            breaker,
+            breaker_words,
+            rate_limit,
+            bulkhead,
+            retry,
+            view,
+            source,
+        })
     }
 
     /// Whether `unfit` still holds.
@@ -116,6 +132,13 @@ impl Grip {
     pub fn cell(&self) -> Option<Cell<'_>> {
         let options = self.breaker.as_ref()?;
         Some(Cell { options, words: &self.breaker_words, window: self.view.window(), source: self.source })
+    }
+
+    /// Whether the breaker is all that there is.
+    #[inline]
+    #[must_use]
+    pub fn is_breaker_alone(&self) -> bool {
+        self.is_breaker_alone
     }
 
     /// The bulkhead, its word, and who waits.

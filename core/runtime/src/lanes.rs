@@ -78,8 +78,13 @@ pub struct Lane<'a> {
 pub(crate) fn lane(table: &Table) -> Lane<'_> {
     let number = NUMBER.get();
     // A thread without a number is beyond all lanes.
-    let number = if number < LANES { number } else { take_number() };
+    let number = if number < SHARED { number } else { shared_or_new(number) };
     Lane { words: &table[number & SHARED], number }
+}
+
+#[cold]
+fn shared_or_new(number: usize) -> usize {
+    if number == NONE { take_number() } else { SHARED }
 }
 
 impl Lanes {

@@ -8,7 +8,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 use super::Sums;
-use super::word::{tag, tagged, update_tagged};
+use super::word::{exchange_tagged, tag, tagged, update_tagged};
 use crate::fault::{Fault, seeded};
 use crate::table::layout::breaker::OUTCOMES_PER_WORD;
 
@@ -93,14 +93,15 @@ fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
 
 /// Records one outcome and gives its ticket; none if the generation is over.
 pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> Option<u64> {
-    let ticket = take(words, size, generation)?;
+    let ticket = tagged(take(words, size, generation)?, generation);
     put(words, size, generation, ticket, entry).then_some(ticket)
 }
 
-/// The first half: the ticket. The generation is compared in the exchange that commits, so a late result can never count in a newer one.
+/// The first half: the ticket, with the tag of the word that it was taken from. The generation is compared in the exchange that commits, so a
+/// late result can never count in a newer one.
 #[inline]
 pub(super) fn take(words: &[AtomicU64], size: u32, generation: u32) -> Option<u64> {
-    update_tagged(head(words, generation), generation, |ticket| after(ticket, size))
+    exchange_tagged(head(words, generation), generation, |ticket| after(ticket, size))
 }
 
 /// The second half: the outcome in its place. A success may leave this out where every outcome of the generation is one: it would

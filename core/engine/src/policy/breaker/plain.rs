@@ -13,7 +13,8 @@ use crate::table::layout::breaker as at;
 use crate::time::MS;
 
 /// A permit of a closed circuit that watches no call: the state word as it was. That of a closed circuit says nothing but its generation.
-#[derive(Clone, Copy, Debug)]
+/// The default one is of the first.
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Plain(StateWord);
 
 impl From<Plain> for Permit {
@@ -76,7 +77,7 @@ impl Cell<'_> {
         }
         Streak::end(self.word(at::STREAK), generation);
         if let (Some(ticket), Window::Count(size)) = (ticket, self.options.window) {
-            count::put(self.window, size, generation, ticket, count::Entry::default());
+            count::put(self.window, size, generation, tagged(ticket, generation), count::Entry::default());
         }
         true
     }

@@ -36,7 +36,7 @@ const UNTIL_BITS: u32 = 40;
 const GENERATION_BITS: u32 = 21;
 
 /// `state:3 | generation:21 | until_ms:40`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct StateWord(pub(super) u64);
 
 impl StateWord {
@@ -91,6 +91,8 @@ impl History {
 
 const TAG_SHIFT: u32 = 48;
 const TAG: u64 = 0xFFFF;
+/// Values are smaller.
+const VALUES: u64 = 1 << TAG_SHIFT;
 
 #[inline]
 pub(super) fn tag(generation: u32) -> u64 {
@@ -107,26 +109,34 @@ pub(super) fn is_older(seen: u64, generation: u32) -> bool {
 /// The value of a `generation:16 | value:48` word, 0 in any other generation.
 #[inline]
 pub(super) fn tagged(word: u64, generation: u32) -> u64 {
-    if word >> TAG_SHIFT == tag(generation) { word & ((1 << TAG_SHIFT) - 1) } else { 0 }
+    let value = word ^ (tag(generation) << TAG_SHIFT);
+    if value < VALUES { value } else { 0 }
 }
 
 /// Applies `change` to the value of a `generation:16 | value:48` word and gives the value before; a word of an older generation starts at
 /// 0, a newer one stays and gives none.
 #[inline]
 pub(super) fn update_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
-    word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
-        let seen = word >> TAG_SHIFT;
-        if seen != tag(generation) && !is_older(seen, generation) && !seeded(Fault::TagOfAnyGeneration) {
-            return None;
-        }
+    exchange_tagged(word, generation, change).map(|before| tagged(before, generation))
+}
+
+/// The same, but gives the whole word before.
+#[inline]
+pub(super) fn exchange_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
+    let tagged = tag(generation) << TAG_SHIFT;
+    let exchanged = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
+        // The value alone is left where the tag is this one.
+        let value = match word ^ tagged {
+            value if value < VALUES => value,
+            _ if is_older(word >> TAG_SHIFT, generation) || seeded(Fault::TagOfAnyGeneration) => 0,
+            _ => return None,
+        };
         if seeded(Fault::TagOfAnyGeneration) {
-            return Some((seen << TAG_SHIFT) | change(word & ((1 << TAG_SHIFT) - 1)));
+            return Some((word & !(VALUES - 1)) | change(word & (VALUES - 1)));
         }
-        let value = change(tagged(word, generation)).min((1 << TAG_SHIFT) - 1);
-        Some((tag(generation) << TAG_SHIFT) | value)
-    })
-    .ok()
-    .map(|before| tagged(before, generation))
+        Some(tagged | change(value).min(VALUES - 1))
+    });
+    exchanged.ok()
 }
 
 /// `generation:16 | every attempt:24 | first attempts:24`.
