@@ -96,8 +96,7 @@ impl Policy {
                 }
                 failed => self.go_on(held, failed, call),
             },
-            Err(Halt::Refused(refused)) => Err(shared.quick.refuse(&refused, shared.label)),
-            Err(Halt::Slow) => self.blocking(Said::default(), |_| call()),
+            Err(halt) => self.halted(&halt, call),
         }
     }
 
@@ -128,8 +127,10 @@ impl Policy {
                 }
                 failed => Driver::resume(shared, Style::Async, held, failed, |_: &Current<'_>| call()).drive().await,
             },
-            Err(Halt::Refused(refused)) => Err(shared.quick.refuse(&refused, shared.label)),
-            Err(Halt::Slow) => self.concurrent(Said::default(), |_| call()).await,
+            Err(halt) => match shared.quick.refuse(&halt, shared.label) {
+                Some(error) => Err(error),
+                None => self.concurrent(Said::default(), |_| call()).await,
+            },
         }
     }
 
@@ -177,6 +178,15 @@ impl Policy {
     #[must_use]
     pub fn mode(&self) -> &'static str {
         self.shared.policy.mode(clock::now()).name()
+    }
+
+    /// A blocking call that does not begin on the quick path.
+    #[inline(never)]
+    fn halted<T: 'static, E: 'static>(&self, halt: &Halt<'_>, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>> {
+        match self.shared.quick.refuse(halt, self.shared.label) {
+            Some(error) => Err(error),
+            None => self.blocking(Said::default(), |_| call()),
+        }
     }
 
     /// A blocking call whose first attempt has failed on the quick path.

@@ -48,19 +48,16 @@ pub(crate) struct Quick {
     known: AtomicU64,
 }
 
-/// Why a call does not begin here.
+/// Why a call does not begin here. Nothing was taken.
 pub(crate) enum Halt<'a> {
-    /// It is turned away.
-    Refused(Refused<'a>),
+    /// The circuit is not closed.
+    NotClosed(&'a Grip),
+    /// There is no slot.
+    Full(&'a Grip),
+    /// There is no turn for so many milliseconds.
+    Limited(&'a Grip, u64),
     /// It is the machine's.
     Slow,
-}
-
-/// A call that is turned away; nothing was taken.
-pub(crate) struct Refused<'a> {
-    grip: &'a Grip,
-    code: &'static str,
-    retry_after_ms: Option<u64>,
 }
 
 /// What the first attempt holds. Dropped before its end it is cancelled. It is small, and made at once, so that it never leaves the
@@ -139,7 +136,7 @@ impl Quick {
         if let Some(cell) = grip.cell() {
             permit = match cell.admit_plain() {
                 Some(permit) => permit,
-                None => return Err(not_closed(grip)),
+                None => return Err(Halt::NotClosed(grip)),
             };
         }
         let place = if grip.is_breaker_alone() { Place::default() } else { take_others(grip)? };
@@ -147,9 +144,21 @@ impl Quick {
         Ok(Held { grip, permit, place, started })
     }
 
-    /// Counts a call that is turned away, and makes its error.
-    pub(crate) fn refuse<E: 'static>(&self, refused: &Refused<'_>, label: &'static str) -> Error<E> {
-        let Refused { grip, code, retry_after_ms } = *refused;
+    /// Counts a call that is turned away, and makes its error. None if the machine is to say: where somebody listens it asks again, and tells.
+    #[inline]
+    pub(crate) fn refuse<E: 'static>(&self, halt: &Halt<'_>, label: &'static str) -> Option<Error<E>> {
+        if event::is_heard() {
+            return None;
+        }
+        let (grip, code, retry_after_ms) = match *halt {
+            Halt::NotClosed(grip) => {
+                let (code, retry_after_ms) = grip.cell()?.refuse_plain(clock::coarse(), TICK_MS)?;
+                (grip, code, retry_after_ms)
+            }
+            Halt::Full(grip) => (grip, "bulkhead.full", None),
+            Halt::Limited(grip, ms) => (grip, "rate.limited", Some(ms)),
+            Halt::Slow => return None,
+        };
         if grip.draws() {
             let _ = grip.begin();
         }
@@ -159,7 +168,7 @@ impl Quick {
             nested::make_known::<E>();
             self.known.store(mark, Ordering::Relaxed);
         }
-        Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms })
+        Some(Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms }))
     }
 }
 
@@ -170,14 +179,14 @@ fn take_others(grip: &Grip) -> Result<Place, Halt<'_>> {
     if let Some((limit, word)) = grip.rate_limit() {
         match limit.take(word, clock::now(), Some(0)) {
             Turn::Pass => {}
-            Turn::Refuse(ms) if limit.max_wait_ms == 0 => return Err(turn_away(grip, "rate.limited", Some(ms))),
+            Turn::Refuse(ms) if limit.max_wait_ms == 0 => return Err(Halt::Limited(grip, ms)),
             _ => return Err(Halt::Slow),
         }
     }
     if let Some((bulkhead, word, waiters)) = grip.bulkhead()
         && bulkhead.enter(word, waiters, false) != Slot::Entered
     {
-        return Err(turn_away(grip, "bulkhead.full", None));
+        return Err(Halt::Full(grip));
     }
     if !grip.draws() {
         return Ok(Place::default());
@@ -187,22 +196,6 @@ fn take_others(grip: &Grip) -> Result<Place, Halt<'_>> {
         budget.deposit(words, clock::coarse());
     }
     Ok(place)
-}
-
-/// The circuit is not closed. While it is surely open, the call is turned away here.
-#[inline]
-fn not_closed<'a>(grip: &'a Grip) -> Halt<'a> {
-    let refusal = grip.cell().filter(|_| !event::is_heard()).and_then(|cell| cell.refuse_plain(clock::coarse(), TICK_MS));
-    match refusal {
-        Some(refusal) => Halt::Refused(Refused { grip, code: refusal.code, retry_after_ms: refusal.retry_after_ms }),
-        None => Halt::Slow,
-    }
-}
-
-/// Nothing was taken. Where somebody listens the machine asks again, and tells.
-#[inline]
-fn turn_away<'a>(grip: &'a Grip, code: &'static str, retry_after_ms: Option<u64>) -> Halt<'a> {
-    if event::is_heard() { Halt::Slow } else { Halt::Refused(Refused { grip, code, retry_after_ms }) }
 }
 
 /// Whether what is here can serve the options.

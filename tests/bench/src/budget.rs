@@ -1,7 +1,7 @@
 //! Ours against the goals.
 //!
-//! A goal was set on a certain machine, beside a certain figure of a peer. So it is scaled here by what that peer takes in the same run. A
-//! difference that is no larger than the spread of the two rows is noise, and judged neither way.
+//! A goal was set on a certain machine, beside a certain figure of a peer. So it is scaled here by what that peer takes in the same run (its
+//! median). Where the goal lies between our quartiles it is noise, and judged neither way.
 
 use serde_json::Value;
 
@@ -19,11 +19,10 @@ pub fn compare(measured: &[Measured]) {
         let number = |field: &str| budget[field].as_f64().unwrap_or(f64::NAN);
         let find = |name: &str| measured.iter().find(|row| row.group == text("group") && row.name == name);
         let (Some(ours), Some(peer)) = (find(OURS), find(text("peer"))) else { continue };
-        let scale = |peer_ns: f64| number("goal_ns") * peer_ns / number("peer_ns");
-        let goal = scale(peer.median);
+        let goal = number("goal_ns") * peer.median / number("peer_ns");
         let verdict = match () {
-            () if ours.high <= scale(peer.low) => "within",
-            () if ours.low > scale(peer.high) => "over",
+            () if ours.high <= goal => "within",
+            () if ours.low > goal => "over",
             () => "noise",
         };
         println!(

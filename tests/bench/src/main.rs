@@ -2,7 +2,7 @@
 //!
 //!     make bench-rust            (ROUNDS=201 ONLY=breaker)
 //!
-//! Prints the median of each row with its first and ninth tenth, and sets ours against the goals of `budgets.json`. The bare callee is a row too:
+//! Prints the median of each row with its quartiles, and sets ours against the goals of `budgets.json`. The bare callee is a row too:
 //! where its spread is wide, something else had the machine.
 
 mod budget;

@@ -184,10 +184,15 @@ impl Cell<'_> {
         }
     }
 
-    pub(super) fn refuse(&self, word: StateWord, now: u64) -> Refusal {
+    fn refuse(&self, word: StateWord, now: u64) -> Refusal {
+        self.count_rejection(word);
+        self.refusal(word, now)
+    }
+
+    #[inline]
+    pub(super) fn count_rejection(&self, word: StateWord) {
         mark_refusal(word.state());
         update_tagged(self.word(at::REJECTED), word.generation(), |count| count + 1);
-        self.refusal(word, now)
     }
 
     /// Counts a rejection that was made without asking for a permit.
@@ -201,7 +206,7 @@ impl Cell<'_> {
 
     fn refusal(&self, word: StateWord, now: u64) -> Refusal {
         let now_ms = now / MS;
-        let left = |until: u64| Some(until.saturating_mul(MS).saturating_sub(now).div_ceil(MS));
+        let left = |until| Some(left_ms(until, now));
         let (code, retry_after_ms) = match word.state() {
             State::Isolated => ("circuit.isolated", if word.until_ms() > 0 { left(word.until_ms()) } else { None }),
             State::HalfOpen => {
@@ -286,6 +291,13 @@ impl Cell<'_> {
     }
 }
 
+/// Rounded up.
+#[inline]
+pub(super) fn left_ms(until_ms: u64, now: u64) -> u64 {
+    until_ms.saturating_mul(MS).saturating_sub(now).div_ceil(MS)
+}
+
+#[inline]
 fn mark_refusal(state: State) {
     match state {
         State::Open => row!(BreakerRejects),

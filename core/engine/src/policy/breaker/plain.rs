@@ -5,9 +5,9 @@
 
 use crate::sync::Ordering;
 
-use super::admit::{Permit, PermitKind};
+use super::admit::{Permit, PermitKind, left_ms};
 use super::word::{State, StateWord, Streak, tagged};
-use super::{Breaker, Cell, Refusal, Window, count, time_window};
+use super::{Breaker, Cell, Window, count, time_window};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
@@ -40,17 +40,23 @@ impl Cell<'_> {
         (word.state() == State::Closed).then_some(Plain(word))
     }
 
-    /// Turns a call away, and counts that, where the circuit is held open for at least `margin_ms` more: so much earlier than now `about` may be.
+    /// Turns a call away, and counts that, where the circuit is held open for more than `margin_ms` from `about` on: now may be so much later.
+    /// Gives the code, and the milliseconds until another call makes sense, as a refusal by [`Cell::admit`] would at `about`.
     #[inline]
     #[must_use]
-    pub fn refuse_plain(&self, about: u64, margin_ms: u64) -> Option<Refusal> {
+    pub fn refuse_plain(&self, about: u64, margin_ms: u64) -> Option<(&'static str, Option<u64>)> {
         let word = self.state_word();
-        let is_held = matches!(word.state(), State::Open | State::Isolated);
-        let forever = word.until_ms() == 0 && word.state() == State::Isolated;
-        if !is_held || !(forever || word.until_ms() > about / MS + margin_ms) {
+        let is_isolated = word.state() == State::Isolated;
+        let retry_after_ms = match word.until_ms() {
+            0 if is_isolated => None,
+            until_ms if until_ms > about / MS + margin_ms => Some(left_ms(until_ms, about)),
+            _ => return None,
+        };
+        if !is_isolated && word.state() != State::Open {
             return None;
         }
-        Some(self.refuse(word, about))
+        self.count_rejection(word);
+        Some((if is_isolated { "circuit.isolated" } else { "circuit.open" }, retry_after_ms))
     }
 
     /// Records a success of such a permit, as [`Cell::record`] does, up to the judgement; gives whether there is trouble to judge. `about` is
