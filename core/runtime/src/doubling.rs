@@ -40,7 +40,11 @@ impl<T: Default, const BLOCKS: usize> Doubling<T, BLOCKS> {
     pub fn make(&self, place: usize) -> Option<&T> {
         let (block, at) = Self::split(place);
         let block_of = self.0.get(block)?;
-        block_of.get().map_or_else(|| Self::build(block_of, block), |block| block).get(at)
+        let places = match block_of.get() {
+            Some(places) => places,
+            None => Self::build(block_of, block),
+        };
+        places.get(at)
     }
 
     #[cold]
