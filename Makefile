@@ -3,7 +3,7 @@
 #   make demo    charge a day of orders through an unreliable city, bare and with Seawall   (FAST=1, INPUT=file)
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
 #   make fuzz    random policies and scripts on all four runners, which must agree   (SCRIPTS=20000 SEED=7 SAVE=folder)
-#   make bench   calls beside their peers, against tests/bench/budgets.json; bench-rust is one language   (ROUNDS=41 ONLY=breaker)
+#   make bench   calls beside their peers, against tests/bench/budgets.json; bench-rust is one language   (ROUNDS=201 ONLY=breaker)
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)

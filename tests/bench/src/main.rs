@@ -1,6 +1,6 @@
 //! Seawall beside its peers, in one process and in interleaved rounds.
 //!
-//!     make bench-rust            (ROUNDS=41 ONLY=breaker)
+//!     make bench-rust            (ROUNDS=201 ONLY=breaker)
 //!
 //! Prints the median of each row with its first and ninth tenth, and sets ours against the goals of `budgets.json`. The bare callee is a row too:
 //! where its spread is wide, something else had the machine.
@@ -18,7 +18,7 @@ fn main() {
     let mut suite = Suite::new(&only);
     rows::all(&mut suite);
     peers::all(&mut suite);
-    let measured = suite.run(number("ROUNDS", 41));
+    let measured = suite.run(number("ROUNDS", 201));
     measure::print(&measured);
     budget::compare(&measured);
 }
