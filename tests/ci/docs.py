@@ -1,4 +1,4 @@
-"""Runs what the documentation shows: README.md and docs/guide.
+"""Runs what the documentation shows: README.md and docs. Rust blocks are documentation tests of the crate instead (core/src/pages.rs).
 
 A fenced block whose info string ends in `run` is executed: `python run` in .venv, `ts run` through a strict tsc and node,
 `sh run` line by line, where `make` only says what it would do (the targets themselves run elsewhere). A block `text output`
