@@ -55,7 +55,8 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (0..100 * MS).prop_map(Step::Advance),
         12 => (0..150u64).prop_map(|ms| Step::Advance(ms * MS)),
         4 => (0..2_500u64).prop_map(|ms| Step::Advance(ms * MS)),
-        1 => (0..40_000u64).prop_map(|ms| Step::Advance(ms * MS)),
+        1 => (0..150_000u64).prop_map(|ms| Step::Advance(ms * MS)),
+        4 => (0..4u64).prop_map(|grains| Step::Advance(grains * GRAIN)),
         1 => expiry().prop_map(Step::Isolate),
         1 => expiry().prop_map(Step::Disable),
         1 => Just(Step::Reset),
@@ -67,7 +68,9 @@ fn options() -> impl Strategy<Value = Breaker> {
     let rules = (prop::option::of(1..=10_000u32), 1..12u32, prop::option::of(1..6u32), prop::option::of(1..6u32));
     let breaks = (1..300u64, 0..1_000u64, 0..=10_000u32, 1..1_500u64);
     let trials = (1..6u32, any::<prop::sample::Index>(), 1..400u64, any::<bool>());
-    let slow = prop::option::of((0..300 * MS / GRAIN, 1..=10_000u32).prop_map(|(limit, ratio)| (limit * GRAIN, ratio)));
+    let slow = prop::option::of(
+        (prop_oneof![1 => 0..4u64, 3 => 0..300 * MS / GRAIN], 1..=10_000u32).prop_map(|(limit, ratio)| (limit * GRAIN, ratio)),
+    );
     let shares = (prop::bool::weighted(0.2), prop::option::weighted(0.2, 1..2_000u64));
     (window, rules, breaks, trials, slow, shares).prop_map(|(window, rules, breaks, trials, slow, shares)| Breaker {
         failure_ratio: rules.0,
@@ -209,7 +212,7 @@ fn run(options: &Breaker, seed: u64, steps: &[Step], coverage: &Coverage) -> Tes
 #[test]
 fn a_breaker_does_what_the_model_does() {
     let coverage = Coverage::default();
-    let histories = (options(), any::<u64>(), vec(step(), 1..200));
+    let histories = (options(), any::<u64>(), prop_oneof![4 => vec(step(), 1..200), 1 => vec(step(), 200..500)]);
     let result = runner(1_000).run(&histories, |(options, seed, steps)| run(&options, seed, &steps, &coverage));
     result.unwrap_or_else(|error| panic!("{error}"));
     coverage.assert_all(&[
