@@ -104,9 +104,9 @@ fn next(vector: &Vector, player: &Player<'_>, times: &[u64], is_crowd: bool, dic
                 return Step { start: Some(values::call(started)), key, ..Step::default() };
             }
             75..90 => return Step { advance: Some(values::duration(*dice.pick(times))), ..Step::default() },
-            90..95 if !live.is_empty() => return Step { cancel: Some(dice.pick(&live).clone()), ..Step::default() },
+            90..94 if !live.is_empty() => return Step { cancel: Some(dice.pick(&live).clone()), ..Step::default() },
             // Before its first call a policy need not be in use: a file that comes then may define it.
-            95 if vector.config.contains_key("name") && started > 0 => {
+            94..96 if vector.config.contains_key("name") && started > 0 => {
                 return Step { reload: Some(policies::reload(&vector.config, dice)), ..Step::default() };
             }
             96 => return mode(dice),
