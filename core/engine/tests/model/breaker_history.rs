@@ -328,3 +328,27 @@ fn isolating_a_circuit_that_was_closed_long_does_not_bring_its_old_breaks_back()
     steps.extend([ADMIT, ended(Verdict::Failure), ADMIT, ended(Verdict::Failure)]);
     run_half_open(&steps);
 }
+
+fn run_slow(options: Breaker, steps: &[Step]) {
+    let coverage = Coverage::default();
+    run(&options, 0, steps, &coverage).unwrap_or_else(|error| panic!("{error}"));
+    coverage.assert_all(&["slow in flight", "open"]);
+}
+
+#[test]
+fn a_call_that_becomes_slow_in_the_first_millisecond_is_judged() {
+    let options = Breaker { slow: Some((0, 10_000)), consecutive: None, ..small() };
+    run_slow(options, &[ADMIT, Step::Advance(GRAIN), Step::Settle]);
+}
+
+#[test]
+fn a_call_seen_to_be_slow_fails_in_the_first_millisecond() {
+    let options = Breaker { slow: Some((0, 10_000)), minimum_throughput: 2, ..small() };
+    run_slow(options, &[ADMIT, Step::Advance(GRAIN), Step::Settle, ended(Verdict::Failure)]);
+}
+
+#[test]
+fn a_failure_counts_in_a_row_long_after_its_call_was_seen_to_be_slow() {
+    let options = Breaker { slow: Some((0, 10_000)), minimum_throughput: 2, window: Window::Time(MS), ..small() };
+    run_slow(options, &[ADMIT, Step::Advance(5 * MS), Step::Settle, Step::Advance(500 * MS), ended(Verdict::Failure)]);
+}
