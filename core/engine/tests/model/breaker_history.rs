@@ -350,5 +350,7 @@ fn a_call_seen_to_be_slow_fails_in_the_first_millisecond() {
 #[test]
 fn a_failure_counts_in_a_row_long_after_its_call_was_seen_to_be_slow() {
     let options = Breaker { slow: Some((0, 10_000)), minimum_throughput: 2, window: Window::Time(MS), ..small() };
-    run_slow(options, &[ADMIT, Step::Advance(5 * MS), Step::Settle, Step::Advance(500 * MS), ended(Verdict::Failure)]);
+    // 512 ms are whole milliseconds and whole grains.
+    let rest = Step::Advance(512 * MS - GRAIN);
+    run_slow(options, &[ADMIT, Step::Advance(GRAIN), Step::Settle, rest, ended(Verdict::Failure)]);
 }
