@@ -354,3 +354,27 @@ fn a_failure_counts_in_a_row_long_after_its_call_was_seen_to_be_slow() {
     let rest = Step::Advance(512 * MS - GRAIN);
     run_slow(options, &[ADMIT, Step::Advance(GRAIN), Step::Settle, rest, ended(Verdict::Failure)]);
 }
+
+#[test]
+fn a_place_in_the_table_of_watched_calls_is_used_again() {
+    let options = Breaker { slow: Some((0, 1)), consecutive: None, window: Window::Time(MS), ..small() };
+    let ended_calls = [ADMIT, ended(Verdict::Success)].repeat(WATCHED);
+    run_slow(options, &[&[Step::Reset], &ended_calls[..], &[ADMIT, Step::Advance(GRAIN), Step::Settle]].concat());
+}
+
+#[test]
+fn a_call_beyond_the_table_takes_no_other_calls_place() {
+    let options = Breaker { slow: Some((2 * GRAIN, 1)), consecutive: None, window: Window::Time(MS), ..small() };
+    let others = [ADMIT].repeat(WATCHED);
+    run_slow(options, &[&[ADMIT, Step::Advance(GRAIN)], &others[..], &[Step::Advance(2 * GRAIN), Step::Settle]].concat());
+}
+
+#[test]
+fn the_next_call_to_become_slow_is_found_wherever_it_lies_in_the_table() {
+    // Two of 64 outcomes open; the last call lies at the table's start, the two before it at its end.
+    let options = Breaker { slow: Some((4 * GRAIN, 300)), consecutive: None, window: Window::Time(MS), ..small() };
+    let ended_calls = [ADMIT, ended(Verdict::Success)].repeat(WATCHED - 2);
+    let later = Step::Advance(GRAIN);
+    let calls = [ADMIT, later, ADMIT, later, ADMIT, Step::Advance(3 * GRAIN), Step::Settle, later, Step::Settle];
+    run_slow(options, &[&ended_calls[..], &calls].concat());
+}
