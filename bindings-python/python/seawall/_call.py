@@ -248,7 +248,8 @@ class Session:
         return self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
 
     def _value_facts(self, value: Any) -> Facts:
-        bits = self.plan.result_bits(value) if self.plan.result_tests else 0
+        # A stream has items, and no result that could be rejected.
+        bits = self.plan.result_bits(value) if self.plan.result_tests and self.kind != STREAM else 0
         if not bits:
             return Facts(_classify.SUCCESS)
         try:

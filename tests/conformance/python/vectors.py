@@ -112,7 +112,7 @@ def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: b
         keys = options.pop("stale_key")
         options["stale_key"] = lambda payload: keys.get(payload, payload)
     if strategy == "chaos" and "outcome" in options:
-        options["outcome"] = [(_outcome(one["value"]), one.get("weight", 1)) for one in options["outcome"]]
+        options["outcome"] = [(_outcome([one["value"]] if is_stream else one["value"]), one.get("weight", 1)) for one in options["outcome"]]
     if strategy == "fallback" and "steps" in options:
         steps = [_fallback_step(step, is_stream) for step in options.pop("steps")]
         return seawall.fallback(*steps, **options)
