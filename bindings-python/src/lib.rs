@@ -6,6 +6,7 @@
 mod call;
 mod clock;
 mod error;
+mod hot;
 mod policy;
 mod queue;
 
@@ -21,6 +22,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
     module.add_function(wrap_pyfunction!(queue::close_stores, module)?)?;
+    hot::add_to(module)?;
     policy::add_to(module)?;
     clock::add_to(module)
 }

@@ -71,6 +71,8 @@ SUITES = [
         counts.plain,
     ),
     suite("python", pytest("tests/python"), counts.pytest, env=PYRIGHT),
+    # The same without the fast path.
+    suite("python-drivers", pytest("tests/python", "--ignore=tests/python/test_typing.py", "--ignore=tests/python/test_fast.py"), counts.pytest, env={"SEAWALL_FAST": "0"}),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

@@ -100,7 +100,7 @@ class Driver:
             # Also where a limit had settled the call in the same moment: the caller's own cancellation must go out.
             return self.session.finish(_call.CANCELLED, 0)
         if finish[1] == _call.VALUE and self.session.inner_letters:
-            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session), self.session.virtual))
+            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session.inner_letters), self.session.virtual))
         return self.session.finish(finish[1], finish[2])
 
     async def perform_all(self) -> Op:

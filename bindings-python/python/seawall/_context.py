@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from typing import Optional, overload
 
@@ -56,18 +56,26 @@ def _left(deadline: int | None) -> float | None:
 
 def current() -> Current:
     """The guarded call that this code runs in. Never None."""
+    _settle()
+    return _said()
+
+
+def _said() -> Current:
+    """What the context says."""
     found = _current.get()
     return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE else found
 
 
 def correlation_id() -> str | None:
     """The correlation id of this context, or None. It never makes one."""
+    _settle()
     return _correlation.get()
 
 
 @contextmanager
 def correlate(correlation_id: str) -> Generator[str, None, None]:
     """Gives everything inside this correlation id. An id that is not 1 to 128 safe characters is replaced by a new one."""
+    _settle()
     chosen = _native.clean_id(correlation_id) or _native.mint_id()
     token = _correlation.set(chosen)
     try:
@@ -121,6 +129,7 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
     """
     if not isinstance(headers, Mapping) and not hasattr(headers, "items"):
         raise ConfigError(f"expected a mapping of headers, not {type(headers).__name__}", path="receive.headers")
+    _settle()
     lower = {_text(name).lower(): _text(value) for name, value in headers.items()}
     id_header = lower.get("x-correlation-id") or lower.get("x-request-id") or ""
     id_token = _correlation.set(_native.clean_id(id_header) or _native.mint_id())
@@ -129,6 +138,7 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
     if limit.isascii() and limit.isdigit():
         due = _native.clock_now() + min(int(limit[:12]), _LONGEST_MS) * MS
         before = _deadline.get()
+        _native.fast_deadlines()
         limit_token = _deadline.set(due if before is None else min(due, before))
     key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
     if key is not None:
@@ -149,6 +159,57 @@ def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
+class Frame:
+    """A call on the fast path that was said for real: its contexts, and what to take back of them."""
+
+    __slots__ = ("here", "letters", "tokens")
+
+    def __init__(self, here: Current, letters: list[Written] | None) -> None:
+        self.here = here
+        # Those of calls inside, if a retry of its own collects them.
+        self.letters = letters
+        self.tokens: list[tuple[Token[Current], Token[str | None]]] = []
+
+
+def _settle() -> None:
+    """Calls on the fast path say nothing of themselves in the context. This says it for those under way on this thread."""
+    _native.fast_settle(_current.get())
+
+
+def enter_frame(retries: bool, slot: int) -> Frame:
+    """Says for real that a call on the fast path is under way."""
+    outer = _said()
+    letters: list[Written] | None = [] if retries else None
+    here = Current(
+        attempt=1,
+        idempotency_key=outer.idempotency_key,
+        correlation_id=outer.correlation_id or _native.mint_id(),
+        _deadline=outer._deadline,
+        _letters=letters if retries else outer._letters,
+        _chain=outer._chain if slot < 0 else (*outer._chain, slot),
+    )
+    frame = Frame(here, letters)
+    enter_again(frame)
+    return frame
+
+
+def enter_again(frame: Frame) -> None:
+    """The same, in another context that does not know it yet."""
+    frame.tokens.append((_current.set(frame.here), _correlation.set(frame.here.correlation_id)))
+
+
+def leave_frame(frame: Frame) -> None:
+    """The call is over."""
+    for current, correlation in reversed(frame.tokens):
+        try:
+            _correlation.reset(correlation)
+            _current.reset(current)
+        except ValueError:
+            # Said in a context that was copied inside the call, and is not this one.
+            continue
+    frame.tokens.clear()
+
+
 class attempt_context:
     """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it.
 
@@ -160,6 +221,8 @@ class attempt_context:
 
     def __enter__(self) -> None:
         here = self._here
+        if here._deadline is not None:
+            _native.fast_deadlines()
         self._tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
 
     def __exit__(self, *error: object) -> None:
@@ -182,6 +245,7 @@ def redriven_id() -> str | None:
 @contextmanager
 def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Generator[None, None, None]:
     """Runs the handler of a letter in the letter's own context."""
+    _settle()
     here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
     token = _redriven.set((letter_id, redrives))
     try:

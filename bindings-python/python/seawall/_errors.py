@@ -13,6 +13,8 @@ from seawall._table import ERROR_CLASSES, ErrorCode, Reason
 
 _FAILURE = "__seawall_failure__"
 _NOTE = "seawall: "
+# In place of a `Failure`: the call was turned away without an attempt, and the error itself says all there is.
+REFUSED = "refused"
 
 
 class SeawallError(Exception):
@@ -142,6 +144,11 @@ _CLASSES: dict[str, type[SeawallError]] = {
 }
 
 
+def mark_refused(error: SeawallError) -> None:
+    """Notes that the error alone tells of its call."""
+    setattr(error, _FAILURE, REFUSED)
+
+
 def make(code: ErrorCode, message: str, **fields: Any) -> SeawallError:
     """The error of a code, of the class that the table names."""
     return _CLASSES[ERROR_CLASSES[code][0]](message, code=code, **fields)
@@ -193,6 +200,8 @@ class Failure:
 def failure(error: BaseException) -> Failure | None:
     """What is known about an error that came out of a policy, or None if none raised it."""
     found = getattr(error, _FAILURE, None)
+    if found is REFUSED and isinstance(error, SeawallError):
+        return Failure((), None, error.policy, error.key, error.correlation_id or "", None, False)
     return found if isinstance(found, Failure) else None
 
 

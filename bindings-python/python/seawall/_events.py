@@ -52,6 +52,11 @@ def on_event(hook: Hook) -> Callable[[], None]:
     return unsubscribe
 
 
+def has_hooks() -> bool:
+    """Whether anybody subscribed."""
+    return bool(_hooks)
+
+
 def emit(record: str) -> None:
     """Tells hooks and the log of an event that the native module made."""
     if not _hooks and not logger.isEnabledFor(logging.DEBUG) and not _is_logged(record):

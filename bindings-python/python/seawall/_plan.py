@@ -73,12 +73,14 @@ def note_load() -> None:
     """A policy file was loaded: named policies are to be resolved again."""
     global _loads
     _loads += 1
+    _native.fast_stale()
 
 
 def note_reset() -> None:
     """All state was forgotten: every policy is to be resolved again."""
     global _resets
     _resets += 1
+    _native.fast_stale()
     _stale.forget()
 
 
@@ -90,6 +92,7 @@ def set_disabled(on: bool) -> bool:
     """Switches all policies off or on; gives what was before."""
     global _disabled
     before, _disabled = _disabled, on
+    _native.fast_stale()
     return before
 
 

@@ -108,15 +108,9 @@ class Policy(Generic[F_co]):
         return self._guard_sync(fn)
 
     def _guard_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        from seawall._sync import run
+        from seawall import _fast
 
-        written, view = self._written, self._view
-
-        @functools.wraps(fn)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            return run(written, view, fn, args, kwargs)
-
-        return guarded
+        return _fast.guard_sync(self._written, self._view, fn)
 
     def _guard_async(self, fn: Callable[..., Any]) -> Callable[..., Any]:
         from seawall._async import run

@@ -117,7 +117,7 @@ class _Driver(Driver):
         finally:
             self.close()
         if finish[1] == _call.VALUE and session.inner_letters:
-            _letters.recover(session)
+            _letters.recover(session.inner_letters)
         value = session.finish(finish[1], finish[2])
         if finish[1] == _call.FALLBACK_VALUE:
             return (yield from value)

@@ -19,6 +19,7 @@ mod lint;
 mod metrics;
 mod mode;
 mod policy;
+pub mod quick;
 mod registry;
 mod repeats;
 mod snapshot;

@@ -1,0 +1,122 @@
+"""Where the fast path meets the package: which functions may take it, and what it calls when a call leaves it.
+
+The native half passes calls that neither wait nor fail through one vectorcall (`bindings-python/src/hot`). Everything else is
+the drivers' work, which get the call from the start, or with its first attempt ended. `SEAWALL_FAST=0` in the environment
+leaves all of it to them.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+import types
+from collections.abc import Callable
+from typing import Any
+
+from seawall import _asyncness, _call, _context, _errors, _events, _letters, _native, _plan, _sync
+from seawall._call import View, tickets
+from seawall._plan import Written
+from seawall._table import ErrorCode
+
+# Calls that left the fast path after their first attempt, for tests.
+handed_over = 0
+
+_is_on = os.environ.get("SEAWALL_FAST", "1") != "0"
+
+
+def set_on(on: bool) -> bool:
+    """Switches the fast path for functions that are decorated from now on, and for all calls; gives what was before. For tests."""
+    global _is_on
+    before, _is_on = _is_on, on
+    _native.fast_stale()
+    return before
+
+
+def guard_sync(written: Written, view: View, fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A guarded ordinary function."""
+    if _is_here and _is_on:
+        made: Callable[..., Any] = _native.fast_guard(fn, written, view)
+        return functools.update_wrapper(made, fn)
+
+    @functools.wraps(fn)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        return _sync.run(written, view, fn, args, kwargs)
+
+    return guarded
+
+
+def _plan_of(written: Written, view: View, fn: Callable[..., Any]) -> _native.Policy | None:
+    """The policy of the calls to come, or None where each of them must be looked at here."""
+    if not _is_on or _plan.is_disabled() or written.mode_of is not None or written.key is not None:
+        return None
+    if view.key is not None or view.idempotency_key is not None:
+        return None
+    plan = written.plan(fn)
+    if plan.result_tests or plan.keeps_stale or plan.is_threaded:
+        return None
+    return plan.native
+
+
+def _resume(
+    written: Written,
+    view: View,
+    fn: Callable[..., Any],
+    native: _native.Call,
+    frame: _context.Frame | None,
+    is_value: bool,
+    outcome: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    global handed_over
+    handed_over += 1
+    try:
+        return _sync.resume(written, view, fn, native, frame, is_value, outcome, args, kwargs)
+    finally:
+        # The error's traceback leads here, and would keep the error alive.
+        del outcome
+
+
+def _refuse(label: str, code: ErrorCode, retry_after_ms: int, failures: int, total: int) -> BaseException:
+    """The error of a call that was turned away."""
+    error = _errors.make(
+        code,
+        _call.message(label, code, None, failures, total),
+        policy=label,
+        retry_after=None if retry_after_ms < 0 else retry_after_ms / 1000,
+        correlation_id=_context.current().correlation_id or _native.mint_id(),
+    )
+    _errors.mark_refused(error)
+    return error
+
+
+def _is_quiet() -> bool:
+    return not _events.has_hooks() and not _events.logger.isEnabledFor(logging.DEBUG)
+
+
+def _recover(frame: _context.Frame) -> None:
+    """A call succeeded whose retry of its own collected the letters inside."""
+    if frame.letters:
+        _letters.recover(frame.letters)
+
+
+_is_here = _native.fast_setup(
+    {
+        "current": _context._current,
+        "deadline": _context._deadline,
+        "plan": _plan_of,
+        "run": _sync.run,
+        "resume": _resume,
+        "refuse": _refuse,
+        "is_quiet": _is_quiet,
+        "is_awaitable": _asyncness.is_awaitable,
+        "enter": _context.enter_frame,
+        "again": _context.enter_again,
+        "leave": _context.leave_frame,
+        "recover": _recover,
+        "emit": _events.emit,
+        "wake": tickets.wake,
+        "method": types.MethodType,
+    }
+)
