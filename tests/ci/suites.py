@@ -72,7 +72,12 @@ SUITES = [
     ),
     suite("python", pytest("tests/python"), counts.pytest, env=PYRIGHT),
     # The same without the fast path.
-    suite("python-drivers", pytest("tests/python", "--ignore=tests/python/test_typing.py", "--ignore=tests/python/test_fast.py"), counts.pytest, env={"SEAWALL_FAST": "0"}),
+    suite(
+        "python-drivers",
+        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async"))),
+        counts.pytest,
+        env={"SEAWALL_FAST": "0"},
+    ),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

@@ -274,7 +274,7 @@ class Session:
         """Reports the end of the first attempt, which ran without a driver."""
         is_value, outcome = self.outcomes[1]
         try:
-            if is_value:
+            if is_value and self.is_cooperative:
                 self.refuse_awaitable(outcome)
         except BaseException as error:
             return self.ended(1, False, error)

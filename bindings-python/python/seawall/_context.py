@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import Optional, overload
+from typing import Any, Optional, overload
 
 from seawall import _native
 from seawall._clock import MS
@@ -47,7 +47,8 @@ class Current:
 Written = tuple[str, Optional[str], str, str]
 
 _NONE = Current()
-_current: ContextVar[Current] = ContextVar("seawall_current", default=_NONE)
+# An async call on the fast path stands here for itself until somebody asks.
+_current: ContextVar[Any] = ContextVar("seawall_current", default=_NONE)
 
 
 def _left(deadline: int | None) -> float | None:
@@ -62,8 +63,12 @@ def current() -> Current:
 
 def _said() -> Current:
     """What the context says."""
-    found = _current.get()
-    return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE else found
+    return _or_none(_current.get())
+
+
+def _or_none(found: Any) -> Current:
+    """What is known where the context says `found`."""
+    return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE or found is Token.MISSING else found
 
 
 def correlation_id() -> str | None:
@@ -168,7 +173,7 @@ class Frame:
         self.here = here
         # Those of calls inside, if a retry of its own collects them.
         self.letters = letters
-        self.tokens: list[tuple[Token[Current], Token[str | None]]] = []
+        self.tokens: list[tuple[Token[Any], Token[str | None]]] = []
 
 
 def _settle() -> None:
@@ -176,9 +181,9 @@ def _settle() -> None:
     _native.fast_settle(_current.get())
 
 
-def enter_frame(retries: bool, slot: int) -> Frame:
-    """Says for real that a call on the fast path is under way."""
-    outer = _said()
+def enter_frame(retries: bool, slot: int, around: Frame | Current | None) -> Frame:
+    """What a call on the fast path is, inside of another, of what a context said, or of what the context says now."""
+    outer = around.here if isinstance(around, Frame) else _said() if around is None else _or_none(around)
     letters: list[Written] | None = [] if retries else None
     here = Current(
         attempt=1,
@@ -188,18 +193,16 @@ def enter_frame(retries: bool, slot: int) -> Frame:
         _letters=letters if retries else outer._letters,
         _chain=outer._chain if slot < 0 else (*outer._chain, slot),
     )
-    frame = Frame(here, letters)
-    enter_again(frame)
-    return frame
+    return Frame(here, letters)
 
 
 def enter_again(frame: Frame) -> None:
-    """The same, in another context that does not know it yet."""
+    """Says for real, in a context that does not know it yet, that the call is under way."""
     frame.tokens.append((_current.set(frame.here), _correlation.set(frame.here.correlation_id)))
 
 
-def leave_frame(frame: Frame) -> None:
-    """The call is over."""
+def leave_frame(frame: Frame) -> bool:
+    """The call is over. True if letters were written inside of it that its success recovers."""
     for current, correlation in reversed(frame.tokens):
         try:
             _correlation.reset(correlation)
@@ -208,6 +211,7 @@ def leave_frame(frame: Frame) -> None:
             # Said in a context that was copied inside the call, and is not this one.
             continue
     frame.tokens.clear()
+    return bool(frame.letters)
 
 
 class attempt_context:

@@ -8,19 +8,24 @@ leaves all of it to them.
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 import os
+import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
-from seawall import _asyncness, _call, _context, _errors, _events, _letters, _native, _plan, _sync
+from seawall import _asyncness, _call, _context, _errors, _events, _native, _plan, _sync
 from seawall._call import View, tickets
 from seawall._plan import Written
 from seawall._table import ErrorCode
 
 # Calls that left the fast path after their first attempt, for tests.
 handed_over = 0
+
+# How a guarded function is called.
+_SYNC, _ASYNC, _SHELL = range(3)
 
 _is_on = os.environ.get("SEAWALL_FAST", "1") != "0"
 
@@ -36,12 +41,34 @@ def set_on(on: bool) -> bool:
 def guard_sync(written: Written, view: View, fn: Callable[..., Any]) -> Callable[..., Any]:
     """A guarded ordinary function."""
     if _is_here and _is_on:
-        made: Callable[..., Any] = _native.fast_guard(fn, written, view)
+        made: Callable[..., Any] = _native.fast_guard(fn, written, view, _SYNC)
         return functools.update_wrapper(made, fn)
 
     @functools.wraps(fn)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         return _sync.run(written, view, fn, args, kwargs)
+
+    return guarded
+
+
+def guard_async(written: Written, view: View, fn: Callable[..., Any]) -> Callable[..., Any]:
+    """A guarded async function, which `inspect.iscoroutinefunction` knows for one."""
+    if not (_is_here and _is_on):
+
+        @functools.wraps(fn)
+        async def driven(*args: Any, **kwargs: Any) -> Any:
+            return await _arun(written, view, fn, args, kwargs)
+
+        return driven
+    if sys.version_info >= (3, 12):
+        made: Callable[..., Any] = _native.fast_guard(fn, written, view, _ASYNC)
+        return inspect.markcoroutinefunction(functools.update_wrapper(made, fn))
+    start = _native.fast_guard(fn, written, view, _SHELL)
+    start.__qualname__ = getattr(fn, "__qualname__", type(fn).__qualname__)
+
+    @functools.wraps(fn)
+    async def guarded(*args: Any, **kwargs: Any) -> Any:
+        return await start(args, kwargs)
 
     return guarded
 
@@ -78,6 +105,36 @@ def _resume(
         del outcome
 
 
+def _arun(
+    written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Coroutine[Any, Any, Any]:
+    # asyncio takes long to import, and sync programs need none of it.
+    from seawall._async import run
+
+    return run(written, view, fn, args, kwargs)
+
+
+def _aresume(
+    written: Written,
+    view: View,
+    fn: Callable[..., Any],
+    native: _native.Call,
+    frame: _context.Frame | None,
+    is_value: bool,
+    outcome: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Coroutine[Any, Any, Any]:
+    global handed_over
+    from seawall._async import resume
+
+    handed_over += 1
+    try:
+        return resume(written, view, fn, native, frame, is_value, outcome, args, kwargs)
+    finally:
+        del outcome
+
+
 def _refuse(label: str, code: ErrorCode, retry_after_ms: int, failures: int, total: int) -> BaseException:
     """The error of a call that was turned away."""
     error = _errors.make(
@@ -95,12 +152,6 @@ def _is_quiet() -> bool:
     return not _events.has_hooks() and not _events.logger.isEnabledFor(logging.DEBUG)
 
 
-def _recover(frame: _context.Frame) -> None:
-    """A call succeeded whose retry of its own collected the letters inside."""
-    if frame.letters:
-        _letters.recover(frame.letters)
-
-
 _is_here = _native.fast_setup(
     {
         "current": _context._current,
@@ -114,7 +165,9 @@ _is_here = _native.fast_setup(
         "enter": _context.enter_frame,
         "again": _context.enter_again,
         "leave": _context.leave_frame,
-        "recover": _recover,
+        "arun": _arun,
+        "aresume": _aresume,
+        "coroutine": types.CoroutineType,
         "emit": _events.emit,
         "wake": tickets.wake,
         "method": types.MethodType,

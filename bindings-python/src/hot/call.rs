@@ -10,6 +10,7 @@ use seawall_runtime::quick::{self, Start, Success};
 use super::cold::{self, Arguments};
 use super::frames::{self, Frame};
 use super::guarded::{Guarded, Hold};
+use super::running;
 
 /// The vectorcall of a guarded function.
 ///
@@ -51,13 +52,21 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
 /// # Safety
 /// For the interpreter alone.
 pub(super) unsafe extern "C" fn call_with_tuple(me: *mut PyObject, args: *mut PyObject, kwargs: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller holds a reference to each of the three for as long as the call lasts.
-    unsafe { cold::slow_with_tuple(&*me.cast::<Guarded>(), args, kwargs) }
+    // SAFETY: the caller holds a reference to each of the three for as long as the call lasts; those given away are new.
+    unsafe {
+        let guarded = &*me.cast::<Guarded>();
+        if !guarded.is_async {
+            return cold::slow_with_tuple(guarded, args, kwargs);
+        }
+        ffi::Py_INCREF(args);
+        ffi::Py_XINCREF(kwargs);
+        running::make(me, args, kwargs)
+    }
 }
 
 /// The hold, if nothing has changed since it was taken. A count of its own: the callee may have it replaced.
 #[inline]
-fn current(guarded: &Guarded) -> Option<Rc<Hold>> {
+pub(super) fn current(guarded: &Guarded) -> Option<Rc<Hold>> {
     let hold = guarded.hold.get();
     // SAFETY: null, or what `into_raw` gave, and the cell holds a count of it.
     let is_current = unsafe { hold.as_ref() }

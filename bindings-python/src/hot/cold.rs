@@ -12,7 +12,6 @@ use seawall_runtime::quick::{self, Begun, Refused, Success};
 use seawall_runtime::{Grip, Unfit, clock};
 
 use super::call::is_as_it_was;
-use super::frames;
 use super::globals::{self, Globals};
 use super::guarded::{self, Guarded, Hold};
 use super::symbols::OFFSET;
@@ -50,7 +49,7 @@ impl Arguments {
 }
 
 /// What a guarded function holds, borrowed; an error once the collector has taken it apart.
-fn parts<'py>(py: Python<'py>, guarded: &Guarded) -> PyResult<[Bound<'py, PyAny>; 3]> {
+pub(super) fn parts<'py>(py: Python<'py>, guarded: &Guarded) -> PyResult<[Bound<'py, PyAny>; 3]> {
     let part = |object: *mut PyObject| {
         // SAFETY: null, or owned by the guarded function, which is borrowed for the call.
         unsafe { Bound::from_borrowed_ptr_or_opt(py, object) }.ok_or_else(|| PyReferenceError::new_err("the guarded function is gone"))
@@ -59,7 +58,7 @@ fn parts<'py>(py: Python<'py>, guarded: &Guarded) -> PyResult<[Bound<'py, PyAny>
 }
 
 /// Runs what gives a value or raises, and answers as the interpreter expects: the value, or null with the error set.
-fn answer(work: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut PyObject {
+pub(super) fn answer(work: impl FnOnce(Python<'_>) -> PyResult<Py<PyAny>>) -> *mut PyObject {
     Python::attach(|py| match work(py) {
         Ok(value) => value.into_ptr(),
         Err(error) => {
@@ -181,17 +180,19 @@ pub(super) fn told(
     answer(|py| {
         // SAFETY: a new reference that the callee gave us.
         let value = unsafe { Bound::from_owned_ptr(py, value) };
-        let names = &guarded.globals.names;
-        if let Some(ticket) = ticket {
-            names.wake.call1(py, (ticket,))?;
-        }
+        wake(py, guarded.globals, ticket)?;
         match success {
             Success::Recorded => {}
-            Success::Announced(record) => drop(names.emit.call1(py, (record,))?),
+            Success::Announced(record) => drop(guarded.globals.names.emit.call1(py, (record,))?),
             Success::Machine(begun) => return resume(py, guarded, hold, arguments, begun, py.None().bind(py), Ok(value)),
         }
         Ok(value.unbind())
     })
+}
+
+/// Takes back what was said of a call for real; true if letters were written inside of it, which its success recovers.
+pub(super) fn leave(py: Python<'_>, globals: &Globals, real: &Bound<'_, PyAny>) -> PyResult<bool> {
+    globals.names.leave.call1(py, (real,))?.is_truthy(py)
 }
 
 /// The first attempt has ended, and not plainly: it raised, or gave what may be awaited, or somebody asked for the call.
@@ -208,29 +209,58 @@ pub(super) fn ended(
         // SAFETY: null or a new reference, each; without a value the error is set.
         let (value, real) = unsafe { (Bound::from_owned_ptr_or_opt(py, value), Bound::from_owned_ptr_or_opt(py, real)) };
         let mut outcome = value.ok_or_else(|| PyErr::fetch(py));
-        let names = &guarded.globals.names;
-        if let Some(real) = &real
-            && let Err(stop) = names.leave.call1(py, (real,))
-        {
-            outcome = Err(stop);
+        let mut collected = false;
+        if let Some(real) = &real {
+            match leave(py, guarded.globals, real) {
+                Ok(has_letters) => collected = has_letters,
+                Err(stop) => outcome = Err(stop),
+            }
         }
         let real = real.unwrap_or_else(|| py.None().into_bound(py));
-        match outcome {
-            Ok(value) if !names.is_awaitable.call1(py, (&value,)).and_then(|answer| answer.is_truthy(py)).unwrap_or(true) => {
-                let grip = hold.grip.as_ref();
-                let Some((success, ticket)) = grip.map(|grip| quick::succeed(grip, begun)) else { return Ok(value.unbind()) };
-                if let Success::Machine(begun) = success {
-                    return resume(py, guarded, hold, arguments, begun, &real, Ok(value));
-                }
-                if !real.is_none() {
-                    names.recover.call1(py, (real,))?;
-                }
-                // SAFETY: the answer is the new reference that `told` gives, or null with the error set, which `fetch` takes.
-                let told = unsafe { Bound::from_owned_ptr_or_opt(py, told(guarded, hold, arguments, value.into_ptr(), success, ticket)) };
-                told.map(Bound::unbind).ok_or_else(|| PyErr::fetch(py))
-            }
-            outcome => resume(py, guarded, hold, arguments, begun, &real, outcome),
+        let passes = |value: &Bound<'_, PyAny>| !collected && !is_awaitable(guarded.globals, value.as_ptr());
+        let (Some(grip), Ok(true)) = (&hold.grip, outcome.as_ref().map(passes)) else {
+            return resume(py, guarded, hold, arguments, begun, &real, outcome);
+        };
+        let (success, ticket) = quick::succeed(grip, begun);
+        match success {
+            Success::Machine(begun) => return resume(py, guarded, hold, arguments, begun, &real, outcome),
+            Success::Announced(record) => drop(guarded.globals.names.emit.call1(py, (record,))?),
+            Success::Recorded => {}
         }
+        wake(py, guarded.globals, ticket)?;
+        outcome.map(Bound::unbind)
+    })
+}
+
+/// Wakes whoever waits for the slot that was given back.
+pub(super) fn wake(py: Python<'_>, globals: &Globals, ticket: Option<u64>) -> PyResult<()> {
+    if let Some(ticket) = ticket {
+        globals.names.wake.call1(py, (ticket,))?;
+    }
+    Ok(())
+}
+
+/// Whether the package takes a value for an awaitable.
+pub(super) fn is_awaitable(globals: &Globals, value: *mut PyObject) -> bool {
+    Python::attach(|py| {
+        // SAFETY: alive for as long as our caller needs the answer.
+        let value = unsafe { Bound::from_borrowed_ptr(py, value) };
+        globals.names.is_awaitable.call1(py, (value,)).and_then(|answer| answer.is_truthy(py)).unwrap_or(false)
+    })
+}
+
+/// The call in the machine, and how its first attempt ended: what the drivers need to go on.
+pub(super) fn hand_over<'py>(
+    py: Python<'py>,
+    grip: &Grip,
+    begun: Begun,
+    flags: u32,
+    outcome: PyResult<Bound<'py, PyAny>>,
+) -> PyResult<(Py<Call>, bool, Bound<'py, PyAny>)> {
+    let call = Py::new(py, Call { inner: Mutex::new(quick::resume(grip, begun, flags)) })?;
+    Ok(match outcome {
+        Ok(value) => (call, true, value),
+        Err(error) => (call, false, error.into_value(py).into_bound(py).into_any()),
     })
 }
 
@@ -245,32 +275,8 @@ fn resume<'py>(
     outcome: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Py<PyAny>> {
     let Some(grip) = &hold.grip else { return outcome.map(Bound::unbind) };
-    let call = Py::new(py, Call { inner: Mutex::new(quick::resume(grip, begun, COOPERATIVE)) })?;
-    let (is_value, outcome) = match outcome {
-        Ok(value) => (true, value),
-        Err(error) => (false, error.into_value(py).into_bound(py).into_any()),
-    };
+    let (call, is_value, outcome) = hand_over(py, grip, begun, COOPERATIVE, outcome)?;
     let [written, view, function] = parts(py, guarded)?;
     let (args, kwargs) = arguments.collect(py)?;
     guarded.globals.names.resume.call1(py, (written, view, function, call, real, is_value, outcome, args, kwargs))
-}
-
-/// Says for real, in the context, what the calls of this thread have left unsaid that began while the context said `found`.
-pub(super) fn settle(found: &Bound<'_, PyAny>) -> PyResult<()> {
-    let Some(globals) = globals::get() else { return Ok(()) };
-    let py = found.py();
-    for (at, frame) in frames::that_began_with(found.as_ptr()) {
-        if frame.real.is_null() {
-            let real = globals.names.enter.call1(py, (frame.retries, frame.slot))?;
-            if frames::note(at, real.as_ptr()) {
-                // The frame owns it from here on.
-                let _ = real.into_ptr();
-            }
-        } else {
-            // SAFETY: owned by the frame, whose call is under way on this very thread.
-            let real = unsafe { Bound::from_borrowed_ptr(py, frame.real) };
-            globals.names.again.call1(py, (real,))?;
-        }
-    }
-    Ok(())
 }

@@ -32,7 +32,10 @@ pub(super) struct Names {
     pub(super) enter: Py<PyAny>,
     pub(super) again: Py<PyAny>,
     pub(super) leave: Py<PyAny>,
-    pub(super) recover: Py<PyAny>,
+    pub(super) arun: Py<PyAny>,
+    pub(super) aresume: Py<PyAny>,
+    /// The type of native coroutines.
+    pub(super) coroutine: Py<PyAny>,
     pub(super) emit: Py<PyAny>,
     pub(super) wake: Py<PyAny>,
     pub(super) method: Py<PyAny>,
@@ -68,7 +71,9 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         enter: part("enter")?,
         again: part("again")?,
         leave: part("leave")?,
-        recover: part("recover")?,
+        arun: part("arun")?,
+        aresume: part("aresume")?,
+        coroutine: part("coroutine")?,
         emit: part("emit")?,
         wake: part("wake")?,
         method: part("method")?,
@@ -137,6 +142,17 @@ impl Globals {
             }
         }
         value
+    }
+
+    /// Takes back what the context said of an async call. No error may be set.
+    pub(super) fn take_back(&self, token: *mut PyObject) {
+        // SAFETY: the variable is ours and the token is what setting it gave, if it gave one.
+        unsafe {
+            if !token.is_null() && (self.symbols.context_reset)(self.current, token) < 0 {
+                // Another context than the one it was set in, which only somebody who drives the call by hand can bring about.
+                ffi::PyErr_Clear();
+            }
+        }
     }
 
     /// Whether a deadline is in force, which only the machine weighs.

@@ -13,8 +13,8 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use seawall_runtime::{Grip, Policy};
 
-use super::call;
 use super::globals::{self, Globals, TYPE};
+use super::{call, running};
 
 /// What calls hold on to: the policy's words, for as long as nothing has changed.
 pub(super) struct Hold {
@@ -40,23 +40,35 @@ pub(super) struct Guarded {
     /// From `Rc::into_raw`, or null. The counts of an `Rc` are no atomics: the interpreter's lock guards them.
     pub(super) hold: Cell<*const Hold>,
     pub(super) globals: &'static Globals,
+    pub(super) is_async: bool,
 }
 
 const FLAG_VECTORCALL: u32 = 1 << 11;
 
 /// A new guarded function.
-pub(super) fn new<'py>(function: &Bound<'py, PyAny>, written: &Bound<'py, PyAny>, view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    let (kind, globals) = (TYPE.load(Ordering::Relaxed), globals::get());
-    let (false, Some(globals)) = (kind.is_null(), globals) else { return Err(PyRuntimeError::new_err("no fast path here")) };
+pub(super) fn new<'py>(
+    function: &Bound<'py, PyAny>,
+    written: &Bound<'py, PyAny>,
+    view: &Bound<'py, PyAny>,
+    kind: u8,
+) -> PyResult<Bound<'py, PyAny>> {
+    let (made_of, globals) = (TYPE.load(Ordering::Relaxed), globals::get());
+    let (false, Some(globals)) = (made_of.is_null(), globals) else { return Err(PyRuntimeError::new_err("no fast path here")) };
+    let vectorcall: ffi::vectorcallfunc = match kind {
+        0 => call::call,
+        1 => running::start,
+        _ => running::start_packed,
+    };
     // SAFETY: the type is ours and has the size of `Guarded`; its memory comes zeroed, and every field that zero does not suit is written
     // before anybody else sees the object. The collector, which may see it at once, takes null for nothing.
     unsafe {
-        let made = ffi::PyType_GenericAlloc(kind, 0);
+        let made = ffi::PyType_GenericAlloc(made_of, 0);
         if made.is_null() {
             return Err(PyErr::fetch(function.py()));
         }
         let guarded = made.cast::<Guarded>();
-        (&raw mut (*guarded).vectorcall).write(call::call);
+        (&raw mut (*guarded).vectorcall).write(vectorcall);
+        (*guarded).is_async = kind != 0;
         (&raw mut (*guarded).globals).write(globals);
         (&raw mut (*guarded).hold).write(Cell::new(core::ptr::null()));
         (*guarded).function = function.clone().into_ptr();
@@ -161,7 +173,7 @@ unsafe extern "C" fn repr(me: *mut PyObject) -> *mut PyObject {
     }
 }
 
-fn member(name: &'static core::ffi::CStr, offset: usize) -> ffi::PyMemberDef {
+pub(super) fn member(name: &'static core::ffi::CStr, offset: usize) -> ffi::PyMemberDef {
     ffi::PyMemberDef {
         name: name.as_ptr(),
         type_code: ffi::Py_T_PYSSIZET,

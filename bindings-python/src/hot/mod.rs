@@ -7,7 +7,9 @@
 //! | `frames.rs` | the calls of this thread that run on the fast path, for `current()` |
 //! | `guarded.rs` | the type: life, members, binding |
 //! | `call.rs` | the call, where nothing is allocated |
-//! | `cold.rs` | the ways off it, in safe code |
+//! | `running.rs` | an async call under way, between its awaiter and the callee |
+//! | `protocol.rs` | what makes that a coroutine to Python |
+//! | `cold.rs`, `later.rs` | the ways off it, for sync and for async calls |
 //!
 //! All `unsafe` of this crate lies in this folder. Three facts carry it: the interpreter holds its lock whenever it calls us, so nothing here is
 //! shared between threads at one moment; it holds a reference to the callable and to its arguments for as long as a call lasts; and
@@ -19,6 +21,9 @@ mod cold;
 mod frames;
 mod globals;
 mod guarded;
+mod later;
+mod protocol;
+mod running;
 mod symbols;
 
 use pyo3::prelude::*;
@@ -30,13 +35,19 @@ fn fast_setup(parts: &Bound<'_, PyDict>) -> PyResult<bool> {
     let Some(symbols) = symbols::find() else { return Ok(false) };
     globals::set(parts, symbols)?;
     guarded::make_type(parts.py())?;
+    protocol::make_type(parts.py())?;
     Ok(true)
 }
 
-/// A guarded function.
+/// A guarded function: an ordinary one (0), an async one (1), or what a shell in Python awaits, called with a tuple and a dictionary (2).
 #[pyfunction]
-fn fast_guard<'py>(function: &Bound<'py, PyAny>, written: &Bound<'py, PyAny>, view: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-    guarded::new(function, written, view)
+fn fast_guard<'py>(
+    function: &Bound<'py, PyAny>,
+    written: &Bound<'py, PyAny>,
+    view: &Bound<'py, PyAny>,
+    kind: u8,
+) -> PyResult<Bound<'py, PyAny>> {
+    guarded::new(function, written, view, kind)
 }
 
 /// Every hold is stale from now on.
@@ -54,7 +65,7 @@ fn fast_deadlines() {
 /// Says for real, in the context, what the fast path has left unsaid about the calls under way on this thread. `found` is what the context says.
 #[pyfunction]
 fn fast_settle(found: &Bound<'_, PyAny>) -> PyResult<()> {
-    cold::settle(found)
+    later::settle(found)
 }
 
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 use pyo3::ffi::{self, PyObject};
 
 pub(super) type Vectorcall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
+pub(super) type ContextSet = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
+pub(super) type ContextReset = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> c_int;
+pub(super) type Finalize = unsafe extern "C" fn(*mut PyObject) -> c_int;
 pub(super) type ContextGet = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> c_int;
 
 /// The flag beside the number of arguments.
@@ -18,6 +21,9 @@ pub(super) const OFFSET: usize = 1 << (usize::BITS - 1);
 pub(super) struct Symbols {
     pub(super) vectorcall: Vectorcall,
     pub(super) context_get: ContextGet,
+    pub(super) context_set: ContextSet,
+    pub(super) context_reset: ContextReset,
+    pub(super) finalize: Finalize,
 }
 
 static BY_DICT: OnceLock<Vectorcall> = OnceLock::new();
@@ -27,6 +33,14 @@ pub(super) fn find() -> Option<Symbols> {
     let context_get = address(c"PyContextVar_Get")?;
     // SAFETY: the interpreter's header declares `int PyContextVar_Get(PyObject *, PyObject *, PyObject **)`, the same since 3.7.
     let context_get = unsafe { core::mem::transmute::<*mut c_void, ContextGet>(context_get) };
+    let (context_set, context_reset) = (address(c"PyContextVar_Set")?, address(c"PyContextVar_Reset")?);
+    // SAFETY: `PyObject *PyContextVar_Set(PyObject *, PyObject *)` and `int PyContextVar_Reset(PyObject *, PyObject *)`, likewise.
+    let (context_set, context_reset) = unsafe {
+        (core::mem::transmute::<*mut c_void, ContextSet>(context_set), core::mem::transmute::<*mut c_void, ContextReset>(context_reset))
+    };
+    let finalize = address(c"PyObject_CallFinalizerFromDealloc")?;
+    // SAFETY: `int PyObject_CallFinalizerFromDealloc(PyObject *)`, the same since 3.4.
+    let finalize = unsafe { core::mem::transmute::<*mut c_void, Finalize>(finalize) };
     let vectorcall = match address(c"PyObject_Vectorcall") {
         // SAFETY: `PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)`, the same since 3.9.
         Some(found) => unsafe { core::mem::transmute::<*mut c_void, Vectorcall>(found) },
@@ -37,7 +51,7 @@ pub(super) fn find() -> Option<Symbols> {
             by_dict
         }
     };
-    Some(Symbols { vectorcall, context_get })
+    Some(Symbols { vectorcall, context_get, context_set, context_reset, finalize })
 }
 
 #[cfg(unix)]
