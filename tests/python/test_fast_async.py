@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import gc
 import inspect
 import logging
@@ -169,9 +170,9 @@ def test_an_awaitable_driven_by_hand_keeps_to_the_protocol() -> None:
     closed.close()
     unstarted = pause()
     unstarted.close()
-    dropped = pause()
-    assert dropped.send(None) == "paused"
-    del dropped
+    dropped, context = pause(), contextvars.copy_context()
+    assert context.run(dropped.send, None) == "paused"
+    del dropped, context
     gc.collect()
     thrown = pause()
     thrown.send(None)
