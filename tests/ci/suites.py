@@ -74,7 +74,7 @@ SUITES = [
     # The same without the fast path.
     suite(
         "python-drivers",
-        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async"))),
+        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context"))),
         counts.pytest,
         env={"SEAWALL_FAST": "0"},
     ),

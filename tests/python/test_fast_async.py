@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import gc
 import inspect
 import logging
@@ -232,3 +233,30 @@ def test_async_calls_keep_and_lose_no_reference(monkeypatch: pytest.MonkeyPatch)
     tracemalloc.stop()
     assert [sys.getrefcount(each) for each in (marker, give, give.__wrapped__)] == held  # type: ignore[attr-defined]
     assert grown < 30_000
+
+
+def test_schedulers_and_debuggers_find_what_they_look_for() -> None:
+    async def main() -> None:
+        task = asyncio.create_task(later(1))
+        assert "later" in repr(task) and "later" in repr(task.get_coro())
+        await asyncio.sleep(0)
+        assert [frame.f_code.co_name for frame in task.get_stack()] == ["later"]
+        assert asyncio.iscoroutine(task.get_coro()) and inspect.isawaitable(task.get_coro())
+        assert await task == (2, 1, True)
+        assert "later" in repr(task)
+
+    asyncio.run(main(), debug=True)
+    assert inspect.signature(later).parameters.keys() == {"x", "by"}
+    assert inspect.getsource(later).startswith("@seawall.policy")
+
+
+def test_what_is_async_without_being_a_function_is_known_for_it() -> None:
+    class Caller:
+        async def __call__(self, x: int) -> int:
+            return x
+
+    partly = seawall.circuit_breaker(functools.partial(later, by=5))
+    called = seawall.circuit_breaker(Caller())
+    assert inspect.iscoroutinefunction(partly) and inspect.iscoroutinefunction(called)
+    assert asyncio.run(partly(2)) == (10, 1, True)
+    assert asyncio.run(called(3)) == 3

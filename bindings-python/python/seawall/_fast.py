@@ -24,9 +24,6 @@ from seawall._table import ErrorCode
 # Calls that left the fast path after their first attempt, for tests.
 handed_over = 0
 
-# How a guarded function is called.
-_SYNC, _ASYNC, _SHELL = range(3)
-
 _is_on = os.environ.get("SEAWALL_FAST", "1") != "0"
 
 
@@ -41,7 +38,7 @@ def set_on(on: bool) -> bool:
 def guard_sync(written: Written, view: View, fn: Callable[..., Any]) -> Callable[..., Any]:
     """A guarded ordinary function."""
     if _is_here and _is_on:
-        made: Callable[..., Any] = _native.fast_guard(fn, written, view, _SYNC)
+        made: Callable[..., Any] = _native.fast_guard(fn, written, view, False)
         return functools.update_wrapper(made, fn)
 
     @functools.wraps(fn)
@@ -60,17 +57,19 @@ def guard_async(written: Written, view: View, fn: Callable[..., Any]) -> Callabl
             return await _arun(written, view, fn, args, kwargs)
 
         return driven
+    made = functools.update_wrapper(_native.fast_guard(fn, written, view, True), fn)
     if sys.version_info >= (3, 12):
-        made: Callable[..., Any] = _native.fast_guard(fn, written, view, _ASYNC)
-        return inspect.markcoroutinefunction(functools.update_wrapper(made, fn))
-    start = _native.fast_guard(fn, written, view, _SHELL)
-    start.__qualname__ = getattr(fn, "__qualname__", type(fn).__qualname__)
+        return inspect.markcoroutinefunction(made)
+    # Before there was a mark, `inspect` believed whatever has all the attributes of a function, as compiled functions do.
+    for name in ("__code__", "__defaults__", "__kwdefaults__", "__annotations__"):
+        setattr(made, name, getattr(_coroutine_function, name))
+    made.__annotations__ = getattr(fn, "__annotations__", {})
+    made.__name__ = getattr(fn, "__name__", type(fn).__name__)
+    return made
 
-    @functools.wraps(fn)
-    async def guarded(*args: Any, **kwargs: Any) -> Any:
-        return await start(args, kwargs)
 
-    return guarded
+async def _coroutine_function(*args: Any, **kwargs: Any) -> None:
+    """Lends its code, which is that of a coroutine function, to those that are none before Python 3.12."""
 
 
 def _plan_of(written: Written, view: View, fn: Callable[..., Any]) -> _native.Policy | None:
@@ -135,32 +134,27 @@ def _aresume(
         del outcome
 
 
-def _refuse(label: str, code: ErrorCode, retry_after_ms: int, failures: int, total: int) -> BaseException:
-    """The error of a call that was turned away."""
-    error = _errors.make(
-        code,
-        _call.message(label, code, None, failures, total),
-        policy=label,
-        retry_after=None if retry_after_ms < 0 else retry_after_ms / 1000,
-        correlation_id=_context.current().correlation_id or _native.mint_id(),
-    )
-    _errors.mark_refused(error)
-    return error
-
-
-def _is_quiet() -> bool:
-    return not _events.has_hooks() and not _events.logger.isEnabledFor(logging.DEBUG)
+def _refusal(label: str, code: ErrorCode, failures: int, total: int) -> tuple[type, tuple[str], dict[str, object]]:
+    """What the errors of calls that are turned away share: class, arguments and fields."""
+    error = _errors.make(code, _call.message(label, code, None, failures, total), policy=label)
+    return type(error), error.args, _errors.refused_fields(error)
 
 
 _is_here = _native.fast_setup(
     {
         "current": _context._current,
         "deadline": _context._deadline,
+        "correlation": _context._correlation,
+        "nothing": _context._NONE,
         "plan": _plan_of,
         "run": _sync.run,
         "resume": _resume,
-        "refuse": _refuse,
-        "is_quiet": _is_quiet,
+        "refusal": _refusal,
+        "identity": lambda: _context.current().correlation_id,
+        "is_enabled": _events.logger.isEnabledFor,
+        "level": logging.DEBUG,
+        "retry_after": "retry_after",
+        "correlation_id": "correlation_id",
         "is_awaitable": _asyncness.is_awaitable,
         "enter": _context.enter_frame,
         "again": _context.enter_again,

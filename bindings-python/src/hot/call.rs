@@ -10,7 +10,7 @@ use seawall_runtime::quick::{self, Start, Success};
 use super::cold::{self, Arguments};
 use super::frames::{self, Frame};
 use super::guarded::{Guarded, Hold};
-use super::running;
+use super::{refusal, running};
 
 /// The vectorcall of a guarded function.
 ///
@@ -26,18 +26,17 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
     if globals.has_deadline() {
         return cold::slow(guarded, arguments);
     }
-    let begun = match quick::begin(grip, || cold::is_quiet(globals)) {
+    let begun = match quick::begin(grip, || refusal::is_quiet(globals)) {
         Start::Begun(begun) => begun,
-        Start::Refused(refused) => return cold::refuse(guarded, grip, refused),
+        Start::Refused(refused) => return refusal::raise(guarded, &hold, grip, refused),
         Start::Slow => return cold::slow(guarded, arguments),
     };
     let engine = grip.engine();
     let slot = if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 };
     let frame = Frame { outer: globals.read(globals.current), retries: engine.retry.is_some(), slot, real: null_mut() };
-    let place = frames::enter(frame);
     // SAFETY: the function is owned by `me`, and the arguments are what came in, flag included: they are ours to lend for as long as they are lent to us.
-    let value = unsafe { (globals.symbols.vectorcall)(guarded.function, args, nargsf, names) };
-    let real = place.map_or(null_mut(), frames::leave);
+    let lend = || unsafe { (globals.symbols.vectorcall)(guarded.function, args, nargsf, names) };
+    let (value, real) = frames::during(frame, lend);
     if !value.is_null() && real.is_null() && !may_be_awaitable(value) {
         match quick::succeed(grip, begun) {
             (Success::Recorded, None) => return value,

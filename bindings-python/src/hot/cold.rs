@@ -1,6 +1,7 @@
 //! The ways off the fast path. Here code of the package runs, so these may allocate; all of it is pyo3's safe interface but for what came in raw.
 
 use core::ptr::null_mut;
+use std::cell::Cell;
 use std::rc::Rc;
 
 use parking_lot::Mutex;
@@ -8,7 +9,7 @@ use pyo3::exceptions::PyReferenceError;
 use pyo3::ffi::PyObject;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
-use seawall_runtime::quick::{self, Begun, Refused, Success};
+use seawall_runtime::quick::{self, Begun, Success};
 use seawall_runtime::{Grip, Unfit, clock};
 
 use super::call::is_as_it_was;
@@ -122,7 +123,8 @@ pub(super) fn renewed(guarded: &Guarded) -> Option<Rc<Hold>> {
 }
 
 fn take_hold(py: Python<'_>, guarded: &Guarded, epoch: u64) -> PyResult<Hold> {
-    let none = |unfit| Hold { epoch, grip: None, unfit };
+    let hold = |grip, unfit| Hold { epoch, grip, unfit, template: Cell::new(None) };
+    let none = |unfit| hold(None, unfit);
     // SAFETY: null, or what the cell holds a count of, for as long as nobody renews it, which only this call does.
     let before = unsafe { guarded.hold.get().as_ref() }.filter(|hold| hold.epoch == epoch);
     if let Some(before) = before.filter(|hold| hold.grip.is_none() && is_as_it_was(hold)) {
@@ -138,32 +140,10 @@ fn take_hold(py: Python<'_>, guarded: &Guarded, epoch: u64) -> PyResult<Hold> {
     }
     let policy = found.bind(py).cast::<Policy>()?.get().inner.clone();
     Ok(match Grip::of(&policy, clock::now()) {
-        Ok(grip) if quick::suits(&grip) => Hold { epoch, grip: Some(grip), unfit: None },
+        Ok(grip) if quick::suits(&grip) => hold(Some(grip), None),
         Ok(grip) => none(Some((policy, Some(grip.changes())))),
         Err(Unfit::Until(changes)) => none(Some((policy, Some(changes)))),
         Err(Unfit::ForNow) => none(Some((policy, None))),
-    })
-}
-
-/// Whether nobody would hear of a rejection that repeats another. An error is left set.
-pub(super) fn is_quiet(globals: &Globals) -> bool {
-    Python::attach(|py| match globals.names.is_quiet.call0(py).and_then(|answer| answer.is_truthy(py)) {
-        Ok(is_quiet) => is_quiet,
-        Err(error) => {
-            error.restore(py);
-            false
-        }
-    })
-}
-
-/// Raises the error of a refusal.
-#[cold]
-pub(super) fn refuse(guarded: &Guarded, grip: &Grip, refused: Refused) -> *mut PyObject {
-    answer(|py| {
-        let retry_after_ms = refused.retry_after_ms.map_or(-1, |ms| i64::try_from(ms).unwrap_or(i64::MAX));
-        let (failures, total) = refused.trip.unwrap_or_default();
-        let error = guarded.globals.names.refuse.call1(py, (grip.label(), refused.code, retry_after_ms, failures, total))?;
-        Err(PyErr::from_value(error.into_bound(py)))
     })
 }
 

@@ -6,6 +6,7 @@
 //!
 //! Positions and not addresses are kept, so that a mix-up of entries could confuse what `current()` shows but not memory.
 
+use core::ptr::null_mut;
 use std::cell::RefCell;
 
 use pyo3::ffi::PyObject;
@@ -27,31 +28,26 @@ thread_local! {
     static FRAMES: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Begins a call; gives its position. `None` on a thread that is ending.
+/// Makes a call known while it runs. Gives what it gave, and what was said of it for real, or null. On a thread that is ending nothing is known.
 #[inline]
-pub(super) fn enter(frame: Frame) -> Option<usize> {
-    FRAMES
-        .try_with(|frames| {
-            let mut frames = frames.try_borrow_mut().ok()?;
-            let at = frames.len();
-            frames.push(frame);
-            Some(at)
-        })
-        .ok()
-        .flatten()
+pub(super) fn during(frame: Frame, call: impl Fn() -> *mut PyObject) -> (*mut PyObject, *mut PyObject) {
+    let known = FRAMES.try_with(|frames| {
+        let Ok(mut begun) = frames.try_borrow_mut() else { return (call(), null_mut()) };
+        let at = begun.len();
+        begun.push(frame);
+        drop(begun);
+        let value = call();
+        let Ok(mut ended) = frames.try_borrow_mut() else { return (value, null_mut()) };
+        let real = ended.get(at).map_or(null_mut(), |frame| frame.real);
+        ended.truncate(at);
+        (value, real)
+    });
+    known.unwrap_or_else(|_| (call(), null_mut()))
 }
 
-/// Ends the call at a position; gives what was said for real, or null.
-#[inline]
-pub(super) fn leave(at: usize) -> *mut PyObject {
-    FRAMES
-        .try_with(|frames| {
-            let Ok(mut frames) = frames.try_borrow_mut() else { return core::ptr::null_mut() };
-            let real = frames.get(at).map_or(core::ptr::null_mut(), |frame| frame.real);
-            frames.truncate(at);
-            real
-        })
-        .unwrap_or(core::ptr::null_mut())
+/// Whether no call of this thread runs on the fast path.
+pub(super) fn are_none() -> bool {
+    FRAMES.try_with(|frames| frames.try_borrow().is_ok_and(|frames| frames.is_empty())).unwrap_or(false)
 }
 
 /// The positions of the innermost calls that began while the context said `found`, the outer first.

@@ -16,6 +16,9 @@ pub(super) struct Globals {
     /// The context variables of the call and of the deadline, owned for good.
     pub(super) current: *mut PyObject,
     pub(super) deadline: *mut PyObject,
+    correlation: *mut PyObject,
+    /// What `current` says where nothing is said.
+    nothing: *mut PyObject,
     /// `sys.modules`, owned for good.
     modules: *mut PyObject,
     pub(super) names: Names,
@@ -26,8 +29,12 @@ pub(super) struct Names {
     pub(super) plan: Py<PyAny>,
     pub(super) run: Py<PyAny>,
     pub(super) resume: Py<PyAny>,
-    pub(super) refuse: Py<PyAny>,
-    pub(super) is_quiet: Py<PyAny>,
+    pub(super) refusal: Py<PyAny>,
+    pub(super) identity: Py<PyAny>,
+    pub(super) is_enabled: Py<PyAny>,
+    pub(super) level: Py<PyAny>,
+    pub(super) retry_after: Py<PyAny>,
+    pub(super) correlation_id: Py<PyAny>,
     pub(super) is_awaitable: Py<PyAny>,
     pub(super) enter: Py<PyAny>,
     pub(super) again: Py<PyAny>,
@@ -49,6 +56,7 @@ unsafe impl Sync for Globals {}
 static GLOBALS: OnceLock<Globals> = OnceLock::new();
 /// How often everything was made stale. All of these are written and read under the interpreter's lock, hence Relaxed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
+static HOOKS: AtomicBool = AtomicBool::new(false);
 static DEADLINES: AtomicBool = AtomicBool::new(false);
 /// How many modules were loaded when we last looked whether greenlets are among them.
 static MODULES: AtomicIsize = AtomicIsize::new(-1);
@@ -65,8 +73,12 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         plan: part("plan")?,
         run: part("run")?,
         resume: part("resume")?,
-        refuse: part("refuse")?,
-        is_quiet: part("is_quiet")?,
+        refusal: part("refusal")?,
+        identity: part("identity")?,
+        is_enabled: part("is_enabled")?,
+        level: part("level")?,
+        retry_after: part("retry_after")?,
+        correlation_id: part("correlation_id")?,
         is_awaitable: part("is_awaitable")?,
         enter: part("enter")?,
         again: part("again")?,
@@ -78,8 +90,15 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         wake: part("wake")?,
         method: part("method")?,
     };
-    let (current, deadline) = (part("current")?, part("deadline")?);
-    let made = Globals { symbols, current: current.into_ptr(), deadline: deadline.into_ptr(), modules: modules.into_ptr(), names };
+    let made = Globals {
+        symbols,
+        current: part("current")?.into_ptr(),
+        deadline: part("deadline")?.into_ptr(),
+        correlation: part("correlation")?.into_ptr(),
+        nothing: part("nothing")?.into_ptr(),
+        modules: modules.into_ptr(),
+        names,
+    };
     let _ = GLOBALS.set(made);
     Ok(())
 }
@@ -95,6 +114,14 @@ pub(super) fn make_stale() {
 #[inline]
 pub(super) fn epoch() -> u64 {
     EPOCH.load(Ordering::Relaxed)
+}
+
+pub(super) fn note_hooks(are_there: bool) {
+    HOOKS.store(are_there, Ordering::Relaxed);
+}
+
+pub(super) fn has_hooks() -> bool {
+    HOOKS.load(Ordering::Relaxed)
 }
 
 pub(super) fn look_for_deadlines() {
@@ -142,6 +169,12 @@ impl Globals {
             }
         }
         value
+    }
+
+    /// Whether the context knows neither a call nor a correlation id.
+    pub(super) fn says_nothing(&self) -> bool {
+        // SAFETY: `Py_None` is alive for good.
+        self.read(self.current) == self.nothing && self.read(self.correlation) == unsafe { ffi::Py_None() }
     }
 
     /// Takes back what the context said of an async call. No error may be set.

@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 use seawall_runtime::{Grip, Policy};
 
 use super::globals::{self, Globals, TYPE};
+use super::refusal::Template;
 use super::{call, running};
 
 /// What calls hold on to: the policy's words, for as long as nothing has changed.
@@ -23,6 +24,8 @@ pub(super) struct Hold {
     pub(super) grip: Option<Grip>,
     /// Without a grip: the policy, and the number of changes that left it unfit, if that lasts.
     pub(super) unfit: Option<(Arc<Policy>, Option<u64>)>,
+    /// What the last refusals share.
+    pub(super) template: Cell<Option<Template>>,
 }
 
 /// A guarded function, as the interpreter sees it.
@@ -50,15 +53,11 @@ pub(super) fn new<'py>(
     function: &Bound<'py, PyAny>,
     written: &Bound<'py, PyAny>,
     view: &Bound<'py, PyAny>,
-    kind: u8,
+    is_async: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (made_of, globals) = (TYPE.load(Ordering::Relaxed), globals::get());
     let (false, Some(globals)) = (made_of.is_null(), globals) else { return Err(PyRuntimeError::new_err("no fast path here")) };
-    let vectorcall: ffi::vectorcallfunc = match kind {
-        0 => call::call,
-        1 => running::start,
-        _ => running::start_packed,
-    };
+    let vectorcall: ffi::vectorcallfunc = if is_async { running::start } else { call::call };
     // SAFETY: the type is ours and has the size of `Guarded`; its memory comes zeroed, and every field that zero does not suit is written
     // before anybody else sees the object. The collector, which may see it at once, takes null for nothing.
     unsafe {
@@ -68,7 +67,7 @@ pub(super) fn new<'py>(
         }
         let guarded = made.cast::<Guarded>();
         (&raw mut (*guarded).vectorcall).write(vectorcall);
-        (*guarded).is_async = kind != 0;
+        (*guarded).is_async = is_async;
         (&raw mut (*guarded).globals).write(globals);
         (&raw mut (*guarded).hold).write(Cell::new(core::ptr::null()));
         (*guarded).function = function.clone().into_ptr();

@@ -7,6 +7,7 @@
 //! | `frames.rs` | the calls of this thread that run on the fast path, for `current()` |
 //! | `guarded.rs` | the type: life, members, binding |
 //! | `call.rs` | the call, where nothing is allocated |
+//! | `refusal.rs` | the error of a call that was turned away |
 //! | `running.rs` | an async call under way, between its awaiter and the callee |
 //! | `protocol.rs` | what makes that a coroutine to Python |
 //! | `cold.rs`, `later.rs` | the ways off it, for sync and for async calls |
@@ -23,6 +24,7 @@ mod globals;
 mod guarded;
 mod later;
 mod protocol;
+mod refusal;
 mod running;
 mod symbols;
 
@@ -39,21 +41,27 @@ fn fast_setup(parts: &Bound<'_, PyDict>) -> PyResult<bool> {
     Ok(true)
 }
 
-/// A guarded function: an ordinary one (0), an async one (1), or what a shell in Python awaits, called with a tuple and a dictionary (2).
+/// A guarded function, ordinary or async.
 #[pyfunction]
 fn fast_guard<'py>(
     function: &Bound<'py, PyAny>,
     written: &Bound<'py, PyAny>,
     view: &Bound<'py, PyAny>,
-    kind: u8,
+    is_async: bool,
 ) -> PyResult<Bound<'py, PyAny>> {
-    guarded::new(function, written, view, kind)
+    guarded::new(function, written, view, is_async)
 }
 
 /// Every hold is stale from now on.
 #[pyfunction]
 fn fast_stale() {
     globals::make_stale();
+}
+
+/// Whether anybody subscribed to events.
+#[pyfunction]
+fn fast_hooks(are_there: bool) {
+    globals::note_hooks(are_there);
 }
 
 /// From now on calls look whether a deadline is in force.
@@ -73,5 +81,6 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fast_guard, module)?)?;
     module.add_function(wrap_pyfunction!(fast_stale, module)?)?;
     module.add_function(wrap_pyfunction!(fast_deadlines, module)?)?;
+    module.add_function(wrap_pyfunction!(fast_hooks, module)?)?;
     module.add_function(wrap_pyfunction!(fast_settle, module)?)
 }

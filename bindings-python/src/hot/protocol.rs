@@ -190,6 +190,37 @@ unsafe extern "C" fn name(me: *mut PyObject, which: *mut c_void) -> *mut PyObjec
     unsafe { ffi::PyObject_GetAttrString((*me.cast::<Running>()).guarded.get(), which.cast()) }
 }
 
+/// # Safety
+/// For the interpreter alone.
+unsafe extern "C" fn repr(me: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the guarded function is owned by `me`, or null once that was taken apart.
+    unsafe {
+        let guarded = (*me.cast::<Running>()).guarded.get();
+        ffi::PyUnicode_FromFormat(c"<coroutine of %R>".as_ptr(), if guarded.is_null() { ffi::Py_None() } else { guarded })
+    }
+}
+
+/// What debuggers and schedulers ask of a coroutine, as the inner one answers; `None` where there is none.
+///
+/// # Safety
+/// For the interpreter alone.
+unsafe extern "C" fn of_inner(me: *mut PyObject, which: *mut c_void) -> *mut PyObject {
+    // SAFETY: the inner awaitable is owned by `me` or null, and the closure is the name of an attribute.
+    unsafe {
+        let inner = (*me.cast::<Running>()).inner.get();
+        let mut found = null_mut();
+        if !inner.is_null() {
+            found = ffi::PyObject_GetAttrString(inner, which.cast());
+        }
+        if found.is_null() {
+            ffi::PyErr_Clear();
+            found = ffi::Py_None();
+            ffi::Py_INCREF(found);
+        }
+        found
+    }
+}
+
 /// Makes the type, once. What the interpreter keeps a pointer to is leaked for it.
 pub(super) fn make_type(py: Python<'_>) -> PyResult<()> {
     if !TYPE.load(Ordering::Relaxed).is_null() {
@@ -197,15 +228,22 @@ pub(super) fn make_type(py: Python<'_>) -> PyResult<()> {
     }
     let members: &'static mut [ffi::PyMemberDef] =
         Box::leak(Box::new([member(c"__weaklistoffset__", offset_of!(Running, weak)), ffi::PyMemberDef::default()]));
-    let getter = |of: &'static core::ffi::CStr| ffi::PyGetSetDef {
+    let getter = |of: &'static core::ffi::CStr, get: ffi::getter| ffi::PyGetSetDef {
         name: of.as_ptr(),
-        get: Some(name),
+        get: Some(get),
         set: None,
         doc: core::ptr::null(),
         closure: of.as_ptr().cast_mut().cast(),
     };
-    let getters: &'static mut [ffi::PyGetSetDef] =
-        Box::leak(Box::new([getter(c"__name__"), getter(c"__qualname__"), ffi::PyGetSetDef::default()]));
+    let getters: &'static mut [ffi::PyGetSetDef] = Box::leak(Box::new([
+        getter(c"__name__", name),
+        getter(c"__qualname__", name),
+        getter(c"cr_await", of_inner),
+        getter(c"cr_code", of_inner),
+        getter(c"cr_frame", of_inner),
+        getter(c"cr_running", of_inner),
+        ffi::PyGetSetDef::default(),
+    ]));
     let method = |name: &'static core::ffi::CStr, function: ffi::PyCFunction, flags: c_int| ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
@@ -224,6 +262,7 @@ pub(super) fn make_type(py: Python<'_>) -> PyResult<()> {
         slot(ffi::Py_tp_finalize, finalize as *mut c_void),
         slot(ffi::Py_tp_traverse, running::traverse as *mut c_void),
         slot(ffi::Py_tp_clear, running::clear as *mut c_void),
+        slot(ffi::Py_tp_repr, repr as *mut c_void),
         slot(ffi::Py_am_await, itself as *mut c_void),
         slot(ffi::Py_am_send, running::send as *mut c_void),
         slot(ffi::Py_tp_iternext, next as *mut c_void),

@@ -18,11 +18,10 @@ use std::sync::atomic::{AtomicPtr, Ordering};
 use pyo3::ffi::{self, PyObject, PySendResult};
 use seawall_runtime::quick::{self, Begun, Start, Success};
 
-use super::cold;
 use super::guarded::{Guarded, Hold};
 use super::later::{self, After};
 use super::symbols::OFFSET;
-use super::{call, protocol};
+use super::{call, protocol, refusal};
 
 /// The type, once there is one.
 pub(super) static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(null_mut());
@@ -87,29 +86,6 @@ pub(super) unsafe extern "C" fn start(me: *mut PyObject, args: *const *mut PyObj
                 return null_mut();
             }
         }
-        make(me, tuple, kwargs)
-    }
-}
-
-/// The same for the shell in Python: its arguments come as a tuple and a dictionary.
-///
-/// # Safety
-/// As above.
-pub(super) unsafe extern "C" fn start_packed(
-    me: *mut PyObject,
-    args: *const *mut PyObject,
-    nargsf: usize,
-    _names: *mut PyObject,
-) -> *mut PyObject {
-    // SAFETY: with two positional arguments both are there; they are checked for what they must be.
-    unsafe {
-        if nargsf & !OFFSET != 2 || ffi::PyTuple_Check(*args) == 0 || ffi::PyDict_Check(*args.add(1)) == 0 {
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"a tuple and a dictionary are expected".as_ptr());
-            return null_mut();
-        }
-        let (tuple, kwargs) = (*args, *args.add(1));
-        ffi::Py_INCREF(tuple);
-        ffi::Py_INCREF(kwargs);
         make(me, tuple, kwargs)
     }
 }
@@ -276,10 +252,10 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         let globals = guarded.globals;
         let Some(hold) = call::current(guarded) else { return running.out(PySendResult::PYGEN_ERROR) };
         let Some(grip) = hold.grip.as_ref().filter(|_| !globals.has_deadline()) else { return running.drive(later::drive(running)) };
-        let begun = match quick::begin(grip, || cold::is_quiet(globals)) {
+        let begun = match quick::begin(grip, || refusal::is_quiet(globals)) {
             Start::Begun(begun) => begun,
             Start::Refused(refused) => {
-                cold::refuse(guarded, grip, refused);
+                refusal::raise(guarded, &hold, grip, refused);
                 return running.out(PySendResult::PYGEN_ERROR);
             }
             Start::Slow => return running.drive(later::drive(running)),

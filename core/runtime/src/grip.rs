@@ -147,6 +147,17 @@ impl Grip {
         place.before.wrapping_add(self.policy.counters.lanes.begun_elsewhere(place.lane))
     }
 
+    /// Counts a call that passed, of threads that take turns.
+    #[inline]
+    pub fn pass_in_turn(&self) {
+        self.policy.counters.turns.pass();
+    }
+
+    /// Counts a call that was turned away, likewise.
+    pub fn reject_in_turn(&self) {
+        self.policy.counters.turns.reject();
+    }
+
     /// Where this thread counts.
     #[inline]
     #[must_use]

@@ -25,6 +25,7 @@ mod repeats;
 mod snapshot;
 mod stale;
 mod state;
+mod turns;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;

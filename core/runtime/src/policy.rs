@@ -147,7 +147,8 @@ impl Policy {
     /// Calls that a [`Grip`](crate::Grip) has passed or turned away.
     #[must_use]
     pub fn quick_calls(&self) -> u64 {
-        self.counters.lanes.passed() + self.counters.lanes.rejected()
+        let (lanes, turns) = (&self.counters.lanes, &self.counters.turns);
+        lanes.passed() + lanes.rejected() + turns.passed() + turns.rejected()
     }
 
     /// Whether a mode was set by hand and holds.

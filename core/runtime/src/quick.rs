@@ -145,7 +145,7 @@ fn answers_alone(grip: &Grip) -> bool {
 }
 
 fn turned_away(grip: &Grip, refused: Refused) -> Start {
-    grip.lane().rejected();
+    grip.reject_in_turn();
     Start::Refused(refused)
 }
 
@@ -167,7 +167,7 @@ pub fn succeed(grip: &Grip, begun: Begun) -> (Success, Option<u64>) {
         let (word, waiters) = grip.bulkhead();
         ticket = grip.engine().bulkhead.as_ref().and_then(|bulkhead| bulkhead.leave(word, waiters));
     }
-    grip.lane().passed();
+    grip.pass_in_turn();
     (success, ticket)
 }
 
