@@ -45,7 +45,7 @@ _MESSAGES = {
 Op = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """What `policy.using(…)` set."""
 

@@ -374,18 +374,31 @@ class DoesNotApply(Exception):
     """The vector shows something that cannot happen with this driver."""
 
 
-def serve(play: Callable[[Vector], list[str]]) -> None:
+def serve(play: Callable[[Vector], list[str]], play_fast: Callable[[Vector], list[str]] | None) -> None:
     """Answers each vector, one line of JSON, with what came of it, one line of JSON, until the input ends."""
     for line in sys.stdin:
         answer: dict[str, Any]
         try:
             (vector,) = checked([json.loads(line)], "stdin")
             answer = {"transcript": play(vector)}
+            if play_fast is not None:
+                answer = _agreed(answer, play_fast, vector)
         except DoesNotApply as why:
             answer = {"skipped": str(why)}
         except Exception:
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), flush=True)
+
+
+def _agreed(answer: dict[str, Any], play_fast: Callable[[Vector], list[str]], vector: Vector) -> dict[str, Any]:
+    """The answer, if a decorated function gives the same."""
+    try:
+        quickly = play_fast(vector)
+    except DoesNotApply:
+        return answer
+    if quickly == answer["transcript"]:
+        return answer
+    return {"error": "\n".join(difflib.unified_diff(answer["transcript"], quickly, "the drivers", "decorated", lineterm=""))}
 
 
 def reach(play: Callable[[Vector], list[str]]) -> None:
@@ -416,6 +429,6 @@ def run(play: Callable[[Vector], list[str]], play_fast: Callable[[Vector], list[
     if sys.argv[1:] == ["--reach"]:
         return reach(play)
     if sys.argv[1:] == ["--stdin"]:
-        serve(play)
+        serve(play, play_fast)
     else:
         sys.exit(main(play, play_fast, sys.argv[1:]))
