@@ -5,7 +5,7 @@ use core::ptr::null_mut;
 use std::rc::Rc;
 
 use pyo3::ffi::{self, PyObject};
-use seawall_runtime::quick::{self, Start, Success};
+use seawall_runtime::quick::{self, Begun, Start, Success};
 
 use super::cold::{self, Arguments};
 use super::frames::{self, Frame};
@@ -26,11 +26,12 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
     if globals.has_deadline() {
         return cold::slow(guarded, arguments);
     }
-    let begun = match quick::begin(grip, || refusal::is_quiet(globals)) {
-        Start::Begun(begun) => begun,
+    let mut begun = Begun::nothing();
+    match quick::begin(grip, &mut begun, || refusal::is_quiet(globals)) {
+        Start::Begun => {}
         Start::Refused(refused) => return refusal::raise(guarded, &hold, grip, refused),
         Start::Slow => return cold::slow(guarded, arguments),
-    };
+    }
     let engine = grip.engine();
     let slot = if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 };
     let frame = Frame { outer: globals.read(globals.current), retries: engine.retry.is_some(), slot, real: null_mut() };
@@ -38,12 +39,12 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
     let lend = || unsafe { (globals.symbols.vectorcall)(guarded.function, args, nargsf, names) };
     let (value, real) = frames::during(frame, lend);
     if !value.is_null() && real.is_null() && !may_be_awaitable(value) {
-        match quick::succeed(grip, begun) {
+        match quick::succeed(grip, &begun) {
             (Success::Recorded, None) => return value,
-            (success, ticket) => return cold::told(guarded, &hold, arguments, value, success, ticket),
+            (success, ticket) => return cold::told(guarded, &hold, arguments, &begun, value, success, ticket),
         }
     }
-    cold::ended(guarded, &hold, arguments, begun, real, value)
+    cold::ended(guarded, &hold, arguments, &begun, real, value)
 }
 
 /// `guarded.__call__(…)`: the calls that the interpreter itself makes take the vectorcall.

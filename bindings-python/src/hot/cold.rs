@@ -153,6 +153,7 @@ pub(super) fn told(
     guarded: &Guarded,
     hold: &Hold,
     arguments: Arguments,
+    begun: &Begun,
     value: *mut PyObject,
     success: Success,
     ticket: Option<u64>,
@@ -164,7 +165,7 @@ pub(super) fn told(
         match success {
             Success::Recorded => {}
             Success::Announced(record) => drop(guarded.globals.names.emit.call1(py, (record,))?),
-            Success::Machine(begun) => return resume(py, guarded, hold, arguments, begun, py.None().bind(py), Ok(value)),
+            Success::Machine => return resume(py, guarded, hold, arguments, begun, py.None().bind(py), Ok(value)),
         }
         Ok(value.unbind())
     })
@@ -181,7 +182,7 @@ pub(super) fn ended(
     guarded: &Guarded,
     hold: &Hold,
     arguments: Arguments,
-    begun: Begun,
+    begun: &Begun,
     real: *mut PyObject,
     value: *mut PyObject,
 ) -> *mut PyObject {
@@ -203,7 +204,7 @@ pub(super) fn ended(
         };
         let (success, ticket) = quick::succeed(grip, begun);
         match success {
-            Success::Machine(begun) => return resume(py, guarded, hold, arguments, begun, &real, outcome),
+            Success::Machine => return resume(py, guarded, hold, arguments, begun, &real, outcome),
             Success::Announced(record) => drop(guarded.globals.names.emit.call1(py, (record,))?),
             Success::Recorded => {}
         }
@@ -233,7 +234,7 @@ pub(super) fn is_awaitable(globals: &Globals, value: *mut PyObject) -> bool {
 pub(super) fn hand_over<'py>(
     py: Python<'py>,
     grip: &Grip,
-    begun: Begun,
+    begun: &Begun,
     flags: u32,
     outcome: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<(Py<Call>, bool, Bound<'py, PyAny>)> {
@@ -250,7 +251,7 @@ fn resume<'py>(
     guarded: &Guarded,
     hold: &Hold,
     arguments: Arguments,
-    begun: Begun,
+    begun: &Begun,
     real: &Bound<'py, PyAny>,
     outcome: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<Py<PyAny>> {

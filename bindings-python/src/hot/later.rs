@@ -48,9 +48,9 @@ pub(super) fn drive(running: &Running) -> *mut PyObject {
 
 /// The call has succeeded, and there is something to tell or to do. `value` is given away.
 #[cold]
-pub(super) fn told(running: &Running, hold: &Hold, value: *mut PyObject, success: (Success, Option<u64>)) -> After {
+pub(super) fn told(running: &Running, hold: &Hold, begun: &Begun, value: *mut PyObject, success: (Success, Option<u64>)) -> After {
     let globals = running.function().globals;
-    if let (Success::Machine(begun), _) = success {
+    if let (Success::Machine, _) = success {
         return After::Driver(resume(running, hold, begun, null_mut(), value));
     }
     After::Value(answer(|py| {
@@ -66,7 +66,7 @@ pub(super) fn told(running: &Running, hold: &Hold, value: *mut PyObject, success
 
 /// The first attempt has ended, and not plainly. `value` is given away, or null with the error set.
 #[cold]
-pub(super) fn ended(running: &Running, hold: &Hold, begun: Begun, value: *mut PyObject) -> After {
+pub(super) fn ended(running: &Running, hold: &Hold, begun: &Begun, value: *mut PyObject) -> After {
     let globals = running.function().globals;
     let real = running.real.get();
     let (mut value, mut collected) = (value, false);
@@ -93,13 +93,13 @@ pub(super) fn ended(running: &Running, hold: &Hold, begun: Begun, value: *mut Py
     };
     match quick::succeed(grip, begun) {
         (Success::Recorded, None) => After::Value(value),
-        (Success::Machine(begun), _) => After::Driver(resume(running, hold, begun, real, value)),
-        success => told(running, hold, value, success),
+        (Success::Machine, _) => After::Driver(resume(running, hold, begun, real, value)),
+        success => told(running, hold, begun, value, success),
     }
 }
 
 /// The driver's coroutine, with the first attempt ended. `value` is given away, or null with the error set.
-fn resume(running: &Running, hold: &Hold, begun: Begun, real: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+fn resume(running: &Running, hold: &Hold, begun: &Begun, real: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     answer(|py| {
         // SAFETY: as said; `real` is null or owned by the call.
         let (value, real) = unsafe { (Bound::from_owned_ptr_or_opt(py, value), Bound::from_borrowed_ptr_or_opt(py, real)) };

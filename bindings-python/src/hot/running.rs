@@ -252,14 +252,15 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         let globals = guarded.globals;
         let Some(hold) = call::current(guarded) else { return running.out(PySendResult::PYGEN_ERROR) };
         let Some(grip) = hold.grip.as_ref().filter(|_| !globals.has_deadline()) else { return running.drive(later::drive(running)) };
-        let begun = match quick::begin(grip, || refusal::is_quiet(globals)) {
-            Start::Begun(begun) => begun,
+        let mut begun = Begun::nothing();
+        match quick::begin(grip, &mut begun, || refusal::is_quiet(globals)) {
+            Start::Begun => {}
             Start::Refused(refused) => {
                 refusal::raise(guarded, &hold, grip, refused);
                 return running.out(PySendResult::PYGEN_ERROR);
             }
             Start::Slow => return running.drive(later::drive(running)),
-        };
+        }
         let engine = grip.engine();
         running.retries.set(engine.retry.is_some());
         running.slot.set(if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 });
@@ -306,13 +307,13 @@ unsafe fn came(me: *mut PyObject, got: PySendResult, result: *mut *mut PyObject)
         let (Some(hold), globals) = (running.hold.get().as_ref(), running.function().globals) else { return running.out(got) };
         if matches!(got, PySendResult::PYGEN_RETURN) && running.real.get().is_null() {
             globals.take_back(running.token.get());
-            let success = hold.grip.as_ref().map_or((Success::Recorded, None), |grip| quick::succeed(grip, begun));
+            let success = hold.grip.as_ref().map_or((Success::Recorded, None), |grip| quick::succeed(grip, &begun));
             if matches!(success, (Success::Recorded, None)) {
                 return running.out(got);
             }
-            return follow(running, result, later::told(running, hold, *result, success));
+            return follow(running, result, later::told(running, hold, &begun, *result, success));
         }
-        follow(running, result, later::ended(running, hold, begun, *result))
+        follow(running, result, later::ended(running, hold, &begun, *result))
     }
 }
 

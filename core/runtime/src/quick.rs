@@ -28,19 +28,27 @@ const COARSE_BUCKET: u64 = 100 * MS;
 /// How a call begins.
 pub enum Start {
     /// With its first attempt.
-    Begun(Begun),
+    Begun,
     /// Not at all.
     Refused(Refused),
     /// In the machine.
     Slow,
 }
 
-/// What the first attempt holds, until it is given to [`succeed`] or [`resume`].
+/// What the first attempt holds, until it is given to [`succeed`] or [`resume`]. Filled where it lies: moving it costs more than filling it.
 #[derive(Clone, Copy)]
-#[must_use]
 pub struct Begun {
     place: Place,
     admitted: Admitted,
+}
+
+impl Begun {
+    /// Nothing yet.
+    #[inline]
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { place: Place::default(), admitted: Admitted { started: 0, permit: None, slot: false } }
+    }
 }
 
 /// A refusal that has been counted.
@@ -62,7 +70,7 @@ pub enum Success {
     /// The same, and there is an event to be told.
     Announced(String),
     /// Nothing is recorded: the policy was changed meanwhile, and the machine must say what the success counts for.
-    Machine(Begun),
+    Machine,
 }
 
 /// Whether the options can be served here.
@@ -77,11 +85,11 @@ pub fn suits(grip: &Grip) -> bool {
     breaker && limits && queue
 }
 
-/// Begins a call of a policy that suits. `quiet`: whether an event that repeats one told within the last second would be heard by nobody.
+/// Begins a call of a policy that suits; `begun` holds nothing yet. `quiet`: whether an event that repeats one told within the last second would be heard by nobody.
 #[inline]
-pub fn begin(grip: &Grip, quiet: impl FnOnce() -> bool) -> Start {
+pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> Start {
     let engine = grip.engine();
-    let mut admitted = Admitted { started: 0, permit: None, slot: false };
+    let Begun { place, admitted } = begun;
     if let Some(cell) = grip.cell() {
         admitted.permit = cell.admit_plain();
         if admitted.permit.is_none() {
@@ -102,16 +110,15 @@ pub fn begin(grip: &Grip, quiet: impl FnOnce() -> bool) -> Start {
         }
         admitted.slot = true;
     }
-    let mut place = Place::default();
     if let Some(retry) = &engine.retry {
-        place = grip.begin_in_turn();
+        *place = grip.begin_in_turn();
         if let Some(budget) = &retry.budget {
             budget.deposit(grip.budget(), clock::coarse());
         }
     }
     // How long an attempt took that failed is told to within a tick.
     admitted.started = clock::coarse();
-    Start::Begun(Begun { place, admitted })
+    Start::Begun
 }
 
 /// The circuit is not closed. While it is surely open, the call is turned away here.
@@ -151,9 +158,9 @@ fn turned_away(grip: &Grip, refused: Refused) -> Start {
 
 /// The first attempt has succeeded, under the grip that it began with. Gives the ticket to be woken, too.
 #[inline]
-pub fn succeed(grip: &Grip, begun: Begun) -> (Success, Option<u64>) {
+pub fn succeed(grip: &Grip, begun: &Begun) -> (Success, Option<u64>) {
     if !grip.is_current() {
-        return (Success::Machine(begun), None);
+        return (Success::Machine, None);
     }
     let mut success = Success::Recorded;
     if let (Some(permit), Some(cell)) = (begun.admitted.permit, grip.cell()) {
@@ -173,7 +180,7 @@ pub fn succeed(grip: &Grip, begun: Begun) -> (Success, Option<u64>) {
 
 /// The call in the machine, with its first attempt running. It has no correlation id yet. `flags` as for [`Call::new`].
 #[must_use]
-pub fn resume(grip: &Grip, begun: Begun, flags: u32) -> Call {
+pub fn resume(grip: &Grip, begun: &Begun, flags: u32) -> Call {
     Call::resume(grip, "", flags, begun.place, begun.admitted)
 }
 
