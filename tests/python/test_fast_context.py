@@ -122,3 +122,37 @@ def test_deadlines_reach_the_driver() -> None:
     with seawall.receive({"x-seawall-deadline-ms": "0"}, trust=True), pytest.raises(seawall.TimeoutExceededError):
         remaining()
     assert quick(remaining) == 1
+
+
+def test_a_guarded_stream_speaks_of_itself_inside_a_call_that_began_later() -> None:
+    @seawall.retry(max_attempts=2)
+    def identities() -> Generator[str | None, None, None]:
+        while True:
+            yield seawall.current().correlation_id
+
+    stream = identities()
+    own = next(stream)
+
+    @seawall.circuit_breaker
+    def outer() -> tuple[str | None, str | None, str | None]:
+        return next(stream), seawall.correlation_id(), next(stream)
+
+    first, around, second = outer()
+    assert own == first == second != around is not None
+    assert next(stream) == own
+
+
+def test_a_driver_inside_a_call_is_believed_and_so_is_a_call_inside_of_that() -> None:
+    @seawall.circuit_breaker
+    def innermost() -> list[float | None]:
+        return [seawall.current().remaining]
+
+    @seawall.timeout(total="10s")
+    def driven() -> list[float | None]:
+        return [seawall.current().remaining, *innermost(), seawall.current().remaining]
+
+    @seawall.circuit_breaker
+    def outer() -> list[float | None]:
+        return [seawall.current().remaining, *driven(), seawall.current().remaining]
+
+    assert [left is not None for left in outer()] == [False, True, True, True, False]

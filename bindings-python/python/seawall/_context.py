@@ -47,7 +47,7 @@ class Current:
 Written = tuple[str, Optional[str], str, str]
 
 _NONE = Current()
-# An async call on the fast path stands here for itself until somebody asks.
+# What is said has a number before it, and later ones are greater. An async call on the fast path stands here for itself until somebody asks.
 _current: ContextVar[Any] = ContextVar("seawall_current", default=_NONE)
 
 
@@ -66,9 +66,23 @@ def _said() -> Current:
     return _or_none(_current.get())
 
 
+def _say(here: Current) -> Token[Any]:
+    return _current.set((_native.fast_serial(), here))
+
+
+def say_again() -> None:
+    """A context is entered again: what it says is of something inside the calls under way."""
+    found = _current.get()
+    if isinstance(found, tuple):
+        _say(found[1])
+
+
 def _or_none(found: Any) -> Current:
     """What is known where the context says `found`."""
-    return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE or found is Token.MISSING else found
+    if found is _NONE or found is Token.MISSING:
+        return Current(correlation_id=_correlation.get(), _deadline=_deadline.get())
+    here: Current = found[1]
+    return here
 
 
 def correlation_id() -> str | None:
@@ -147,9 +161,7 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
         limit_token = _deadline.set(due if before is None else min(due, before))
     key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
     if key is not None:
-        key_token = _current.set(
-            Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_deadline.get())
-        )
+        key_token = _say(Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_deadline.get()))
     try:
         yield
     finally:
@@ -198,7 +210,7 @@ def enter_frame(retries: bool, slot: int, around: Frame | Current | None) -> Fra
 
 def enter_again(frame: Frame) -> None:
     """Says for real, in a context that does not know it yet, that the call is under way."""
-    frame.tokens.append((_current.set(frame.here), _correlation.set(frame.here.correlation_id)))
+    frame.tokens.append((_say(frame.here), _correlation.set(frame.here.correlation_id)))
 
 
 def leave_frame(frame: Frame) -> bool:
@@ -227,7 +239,7 @@ class attempt_context:
         here = self._here
         if here._deadline is not None:
             _native.fast_deadlines()
-        self._tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
+        self._tokens = (_say(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
 
     def __exit__(self, *error: object) -> None:
         current, correlation, deadline = self._tokens

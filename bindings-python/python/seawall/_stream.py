@@ -76,6 +76,8 @@ class _Callee:
         try:
             if self._source is None:
                 self._source = self._make()
+            else:
+                _context.say_again()
             if how == SEND:
                 # A plain iterator has no `send`, and never started generators take None alone.
                 return ITEM, next(self._source) if given is None else self._source.send(given)

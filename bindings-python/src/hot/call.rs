@@ -9,6 +9,7 @@ use seawall_runtime::quick::{self, Begun, Start, Success};
 
 use super::cold::{self, Arguments};
 use super::frames::{self, Frame};
+use super::globals;
 use super::guarded::{Guarded, Hold};
 use super::{refusal, running};
 
@@ -20,23 +21,23 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
     // SAFETY: the caller holds a reference to `me` for as long as the call lasts.
     let guarded = unsafe { &*me.cast::<Guarded>() };
     let arguments = Arguments { args, nargsf, names };
-    let globals = guarded.globals;
+    let shared = guarded.globals;
     let Some(hold) = current(guarded) else { return cold::slow(guarded, arguments) };
     let Some(grip) = &hold.grip else { return cold::slow(guarded, arguments) };
-    if globals.has_deadline() {
+    if shared.has_deadline() {
         return cold::slow(guarded, arguments);
     }
     let mut begun = Begun::nothing();
-    match quick::begin(grip, &mut begun, || refusal::is_quiet(globals)) {
+    match quick::begin(grip, &mut begun, || refusal::is_quiet(shared)) {
         Start::Begun => {}
         Start::Refused(refused) => return refusal::raise(guarded, &hold, grip, refused),
         Start::Slow => return cold::slow(guarded, arguments),
     }
     let engine = grip.engine();
     let slot = if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 };
-    let frame = Frame { outer: globals.read(globals.current), retries: engine.retry.is_some(), slot, real: null_mut() };
+    let frame = Frame { serial: globals::next_serial(), retries: engine.retry.is_some(), slot, real: null_mut() };
     // SAFETY: the function is owned by `me`, and the arguments are what came in, flag included: they are ours to lend for as long as they are lent to us.
-    let lend = || unsafe { (globals.symbols.vectorcall)(guarded.function, args, nargsf, names) };
+    let lend = || unsafe { (shared.symbols.vectorcall)(guarded.function, args, nargsf, names) };
     let (value, real) = frames::during(frame, lend);
     if !value.is_null() && real.is_null() && !may_be_awaitable(value) {
         match quick::succeed(grip, &begun) {
@@ -69,8 +70,8 @@ pub(super) unsafe extern "C" fn call_with_tuple(me: *mut PyObject, args: *mut Py
 pub(super) fn current(guarded: &Guarded) -> Option<Rc<Hold>> {
     let hold = guarded.hold.get();
     // SAFETY: null, or what `into_raw` gave, and the cell holds a count of it.
-    let is_current = unsafe { hold.as_ref() }
-        .is_some_and(|hold| hold.epoch == super::globals::epoch() && guarded.globals.is_settled() && is_as_it_was(hold));
+    let is_current =
+        unsafe { hold.as_ref() }.is_some_and(|hold| hold.epoch == globals::epoch() && guarded.globals.is_settled() && is_as_it_was(hold));
     if !is_current {
         return cold::renewed(guarded);
     }

@@ -1,8 +1,8 @@
 //! The calls of this thread that run on the fast path, innermost last.
 //!
-//! A driver says in context variables what `current()` shows; that costs more than the whole fast path. Here a call only notes what the
-//! context said when it began. Whoever asks inside of it finds the context unchanged since, and then says it for real (`cold::settle`). A
-//! driver inside of it has changed the context, and is believed.
+//! A driver says in context variables what `current()` shows; that costs more than the whole fast path. Here a call only takes a number when it
+//! begins, and so does whatever is said in a context. Whoever asks inside of a call finds that the context says something older, and then says
+//! it for real (`later::settle`). A driver inside of it has said something newer, and is believed.
 //!
 //! Positions and not addresses are kept, so that a mix-up of entries could confuse what `current()` shows but not memory.
 
@@ -14,8 +14,8 @@ use pyo3::ffi::PyObject;
 /// What a call says of itself.
 #[derive(Clone, Copy)]
 pub(super) struct Frame {
-    /// What the context said; compared and never followed.
-    pub(super) outer: *mut PyObject,
+    /// When it began.
+    pub(super) serial: u64,
     /// Whether a retry of its own collects the letters of calls inside.
     pub(super) retries: bool,
     /// What stands for its slot of the bulkhead, or -1.
@@ -50,12 +50,12 @@ pub(super) fn are_none() -> bool {
     FRAMES.try_with(|frames| frames.try_borrow().is_ok_and(|frames| frames.is_empty())).unwrap_or(false)
 }
 
-/// The positions of the innermost calls that began while the context said `found`, the outer first.
-pub(super) fn that_began_with(found: *mut PyObject) -> Vec<(usize, Frame)> {
+/// The calls that began after `serial`, the outer first, and their positions.
+pub(super) fn that_began_after(serial: u64) -> Vec<(usize, Frame)> {
     FRAMES
         .try_with(|frames| {
             let Ok(frames) = frames.try_borrow() else { return Vec::new() };
-            let first = frames.iter().rposition(|frame| frame.outer != found).map_or(0, |at| at + 1);
+            let first = frames.iter().rposition(|frame| frame.serial <= serial).map_or(0, |at| at + 1);
             frames.iter().copied().enumerate().skip(first).collect()
         })
         .unwrap_or_default()

@@ -56,6 +56,7 @@ unsafe impl Sync for Globals {}
 static GLOBALS: OnceLock<Globals> = OnceLock::new();
 /// How often everything was made stale. All of these are written and read under the interpreter's lock, hence Relaxed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
+static SERIAL: AtomicU64 = AtomicU64::new(0);
 static HOOKS: AtomicBool = AtomicBool::new(false);
 static DEADLINES: AtomicBool = AtomicBool::new(false);
 /// How many modules were loaded when we last looked whether greenlets are among them.
@@ -122,6 +123,14 @@ pub(super) fn note_hooks(are_there: bool) {
 
 pub(super) fn has_hooks() -> bool {
     HOOKS.load(Ordering::Relaxed)
+}
+
+/// The number of a call, or of something that was said in a context: whatever began later has the greater one.
+#[inline]
+pub(super) fn next_serial() -> u64 {
+    let serial = SERIAL.load(Ordering::Relaxed) + 1;
+    SERIAL.store(serial, Ordering::Relaxed);
+    serial
 }
 
 pub(super) fn look_for_deadlines() {

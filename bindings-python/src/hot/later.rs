@@ -195,15 +195,20 @@ pub(super) fn unraisable(me: *mut PyObject, work: impl FnOnce() -> *mut PyObject
 }
 
 /// Says for real, in the context, what the calls under way have left unsaid: the async one that the context speaks of, and those of this
-/// thread that began while it did.
+/// thread that began later.
 pub(super) fn settle(found: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(globals) = globals::get() else { return Ok(()) };
     let py = found.py();
+    let mut serial = 0;
     if is_running(found) {
+        // SAFETY: the type was checked, and `found` is alive.
+        serial = unsafe { &*found.as_ptr().cast::<Running>() }.serial.get();
         let real = real_of(globals, found)?;
         globals.names.again.call1(py, (real,))?;
+    } else if let Ok(said) = found.cast::<PyTuple>() {
+        serial = said.get_item(0)?.extract()?;
     }
-    for (at, frame) in frames::that_began_with(found.as_ptr()) {
+    for (at, frame) in frames::that_began_after(serial) {
         let real = if frame.real.is_null() {
             let real = globals.names.enter.call1(py, (frame.retries, frame.slot, py.None()))?.into_bound(py);
             if frames::note(at, real.as_ptr()) {

@@ -58,6 +58,12 @@ fn fast_stale() {
     globals::make_stale();
 }
 
+/// The number of what is about to be said in a context.
+#[pyfunction]
+fn fast_serial() -> u64 {
+    globals::next_serial()
+}
+
 /// Whether anybody subscribed to events.
 #[pyfunction]
 fn fast_hooks(are_there: bool) {
@@ -82,5 +88,6 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fast_stale, module)?)?;
     module.add_function(wrap_pyfunction!(fast_deadlines, module)?)?;
     module.add_function(wrap_pyfunction!(fast_hooks, module)?)?;
+    module.add_function(wrap_pyfunction!(fast_serial, module)?)?;
     module.add_function(wrap_pyfunction!(fast_settle, module)?)
 }

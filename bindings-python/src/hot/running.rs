@@ -54,6 +54,8 @@ pub(super) struct Running {
     is_busy: Cell<bool>,
     pub(super) retries: Cell<bool>,
     pub(super) slot: Cell<i64>,
+    /// When it was said in the context.
+    pub(super) serial: Cell<u64>,
 }
 
 /// The vectorcall of a guarded async function: makes the awaitable, and takes nothing yet.
@@ -267,6 +269,7 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         running.begun.set(Some(begun));
         running.hold.set(Rc::into_raw(hold));
         running.stage.set(Stage::Attempt);
+        running.serial.set(super::globals::next_serial());
         running.token.set((globals.symbols.context_set)(globals.current, me));
         let mut value = null_mut();
         if !running.token.get().is_null() {
