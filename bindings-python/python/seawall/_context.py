@@ -13,7 +13,7 @@ from seawall._clock import MS
 from seawall._errors import ConfigError
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
-_deadline: ContextVar[int | None] = ContextVar("seawall_deadline", default=None)
+_deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", default=None)
 # The letter that is being redriven here, and how often it was redriven.
 _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
@@ -51,6 +51,12 @@ _NONE = Current()
 _current: ContextVar[Any] = ContextVar("seawall_current", default=_NONE)
 
 
+def _due() -> int | None:
+    """The deadline of this context, in nanoseconds of the clock."""
+    found = _deadline.get()
+    return None if found is None else found.ns
+
+
 def _left(deadline: int | None) -> float | None:
     return None if deadline is None else max(0, deadline - _native.clock_now()) / 1e9
 
@@ -80,7 +86,7 @@ def say_again() -> None:
 def _or_none(found: Any) -> Current:
     """What is known where the context says `found`."""
     if found is _NONE or found is Token.MISSING:
-        return Current(correlation_id=_correlation.get(), _deadline=_deadline.get())
+        return Current(correlation_id=_correlation.get(), _deadline=_due())
     here: Current = found[1]
     return here
 
@@ -109,13 +115,13 @@ def deadline() -> float | None: ...
 def deadline(default: float) -> float: ...
 def deadline(default: float | None = None) -> float | None:
     """Seconds left of the nearest deadline that this code runs under, else `default`."""
-    left = _left(_deadline.get())
+    left = _left(_due())
     return default if left is None else left
 
 
 def deadline_ms() -> int:
     """Whole milliseconds left of the context's deadline, rounded down; -1 if there is none."""
-    found = _deadline.get()
+    found = _due()
     return -1 if found is None else max(0, found - _native.clock_now()) // MS
 
 
@@ -156,12 +162,11 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
     limit_token = key_token = None
     if limit.isascii() and limit.isdigit():
         due = _native.clock_now() + min(int(limit[:12]), _LONGEST_MS) * MS
-        before = _deadline.get()
-        _native.fast_deadlines()
-        limit_token = _deadline.set(due if before is None else min(due, before))
+        before = _due()
+        limit_token = _deadline.set(_native.Due(due if before is None else min(due, before)))
     key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
     if key is not None:
-        key_token = _say(Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_deadline.get()))
+        key_token = _say(Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_due()))
     try:
         yield
     finally:
@@ -237,9 +242,8 @@ class attempt_context:
 
     def __enter__(self) -> None:
         here = self._here
-        if here._deadline is not None:
-            _native.fast_deadlines()
-        self._tokens = (_say(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
+        due = None if here._deadline is None else _native.Due(here._deadline)
+        self._tokens = (_say(here), _correlation.set(here.correlation_id), _deadline.set(due))
 
     def __exit__(self, *error: object) -> None:
         current, correlation, deadline = self._tokens
@@ -262,7 +266,7 @@ def redriven_id() -> str | None:
 def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Generator[None, None, None]:
     """Runs the handler of a letter in the letter's own context."""
     _settle()
-    here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
+    here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_due())
     token = _redriven.set((letter_id, redrives))
     try:
         with attempt_context(here):

@@ -1,7 +1,7 @@
 //! What the calls of every guarded function share.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use pyo3::exceptions::PyKeyError;
 use pyo3::ffi::{self, PyObject};
@@ -58,7 +58,8 @@ static GLOBALS: OnceLock<Globals> = OnceLock::new();
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 static SERIAL: AtomicU64 = AtomicU64::new(0);
 static HOOKS: AtomicBool = AtomicBool::new(false);
-static DEADLINES: AtomicBool = AtomicBool::new(false);
+/// How many deadlines stand in contexts.
+static DEADLINES: AtomicUsize = AtomicUsize::new(0);
 /// How many modules were loaded when we last looked whether greenlets are among them.
 static MODULES: AtomicIsize = AtomicIsize::new(-1);
 static GREENLETS: AtomicBool = AtomicBool::new(false);
@@ -133,8 +134,12 @@ pub(super) fn next_serial() -> u64 {
     serial
 }
 
-pub(super) fn look_for_deadlines() {
-    DEADLINES.store(true, Ordering::Relaxed);
+pub(super) fn deadline_comes() {
+    DEADLINES.fetch_add(1, Ordering::Relaxed);
+}
+
+pub(super) fn deadline_goes() {
+    DEADLINES.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Whether anything of this process may switch greenlets.
@@ -201,6 +206,6 @@ impl Globals {
     #[inline]
     pub(super) fn has_deadline(&self) -> bool {
         // SAFETY: `Py_None` is alive for good.
-        DEADLINES.load(Ordering::Relaxed) && self.read(self.deadline) != unsafe { ffi::Py_None() }
+        DEADLINES.load(Ordering::Relaxed) > 0 && self.read(self.deadline) != unsafe { ffi::Py_None() }
     }
 }

@@ -70,10 +70,27 @@ fn fast_hooks(are_there: bool) {
     globals::note_hooks(are_there);
 }
 
-/// From now on calls look whether a deadline is in force.
-#[pyfunction]
-fn fast_deadlines() {
-    globals::look_for_deadlines();
+/// A deadline as it stands in a context. While there is none in the process, calls need not ask their context for one.
+#[pyclass(frozen, module = "seawall._native")]
+struct Due {
+    /// Nanoseconds of the clock.
+    #[pyo3(get)]
+    ns: u64,
+}
+
+#[pymethods]
+impl Due {
+    #[new]
+    fn new(ns: u64) -> Self {
+        globals::deadline_comes();
+        Self { ns }
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        globals::deadline_goes();
+    }
 }
 
 /// Says for real, in the context, what the fast path has left unsaid about the calls under way on this thread. `found` is what the context says.
@@ -86,7 +103,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fast_setup, module)?)?;
     module.add_function(wrap_pyfunction!(fast_guard, module)?)?;
     module.add_function(wrap_pyfunction!(fast_stale, module)?)?;
-    module.add_function(wrap_pyfunction!(fast_deadlines, module)?)?;
+    module.add_class::<Due>()?;
     module.add_function(wrap_pyfunction!(fast_hooks, module)?)?;
     module.add_function(wrap_pyfunction!(fast_serial, module)?)?;
     module.add_function(wrap_pyfunction!(fast_settle, module)?)
