@@ -3,6 +3,7 @@
 #   make demo    charge a day of orders through an unreliable city, bare and with Seawall   (FAST=1, INPUT=file)
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
 #   make fuzz    random policies and scripts on all four runners, which must agree   (SCRIPTS=20000 SEED=7 SAVE=folder)
+#   make bench   calls beside their peers, against tests/bench/budgets.json; bench-rust is one language   (ROUNDS=201 ONLY=breaker)
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
@@ -32,7 +33,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz kills lint loom tsan mutants bench-python clean tools
+.PHONY: build test demo fuzz kills bench bench-rust bench-python lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -54,6 +55,12 @@ fuzz: build
 lint: build
 	@tests/ci/check_tools.sh lint
 	@.venv/bin/python tests/ci/test.py format clippy drift arrows
+
+bench: bench-rust
+
+# A lock file and a target folder of its own: peers enter neither of ours.
+bench-rust:
+	@cd tests/bench && CARGO_TARGET_DIR=$(CURDIR)/target/bench cargo run --quiet --release --locked
 
 loom:
 	@LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-5} $(PYTHON) tests/ci/loom.py

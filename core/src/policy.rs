@@ -13,7 +13,7 @@ use crate::context::{self, Frame};
 use crate::drive::{Driver, Style};
 use crate::error::{ConfigError, Error};
 use crate::event;
-use crate::quick::{Quick, Start};
+use crate::quick::Quick;
 use crate::wake::block_on;
 
 /// A policy. Clones are the same policy, and cheap.
@@ -88,16 +88,18 @@ impl Policy {
     #[inline]
     pub fn call<T: 'static, E: 'static>(&self, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>> {
         let shared = &*self.shared;
-        match shared.quick.begin(&shared.policy, shared.label) {
-            Start::Begun(held) => match call() {
+        match shared.quick.begin(&shared.policy) {
+            Ok(held) => match call() {
                 Ok(value) => {
                     held.succeed();
                     Ok(value)
                 }
                 failed => block_on(Driver::resume(shared, Style::Blocking, held, failed, |_: &Current<'_>| ready(call())).drive()),
             },
-            Start::Refused(error) => Err(error),
-            Start::Slow => self.blocking(Said::default(), |_| call()),
+            Err(turned) => match shared.quick.answer(turned, shared.label) {
+                Some(error) => Err(error),
+                None => self.blocking(Said::default(), |_| call()),
+            },
         }
     }
 
@@ -120,16 +122,18 @@ impl Policy {
         Fut: Future<Output = Result<T, E>>,
     {
         let shared = &*self.shared;
-        match shared.quick.begin(&shared.policy, shared.label) {
-            Start::Begun(held) => match call().await {
+        match shared.quick.begin(&shared.policy) {
+            Ok(held) => match call().await {
                 Ok(value) => {
                     held.succeed();
                     Ok(value)
                 }
                 failed => Driver::resume(shared, Style::Async, held, failed, |_: &Current<'_>| call()).drive().await,
             },
-            Start::Refused(error) => Err(error),
-            Start::Slow => self.concurrent(Said::default(), |_| call()).await,
+            Err(turned) => match shared.quick.answer(turned, shared.label) {
+                Some(error) => Err(error),
+                None => self.concurrent(Said::default(), |_| call()).await,
+            },
         }
     }
 

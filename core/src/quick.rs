@@ -12,21 +12,23 @@
 //! no difference which way a call takes; `tests/quick.rs` plays histories both ways. Clocks: none for a breaker that counts calls, a
 //! bulkhead and a retry without a budget; the coarse one for buckets of a tenth of a second or more; the fine one for everything else.
 
+use std::mem::ManuallyDrop;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use seawall_engine::pipeline::Admitted;
-use seawall_engine::policy::breaker::{Ask, Cell, State, Window};
+use seawall_engine::policy::breaker::{Ask, Permit, State, Window};
 use seawall_engine::policy::bulkhead::Answer as Slot;
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
-use seawall_runtime::{Call, Grip, Place, Policy, Unfit, clock, ids};
+use seawall_runtime::{Call, Doubling, Grip, Place, Policy, Unfit, clock, ids};
 
 use crate::error::{About, Error, Rejection};
 use crate::{context, event, nested, wake};
 
 /// Grips of one policy object: one more each time that the policy was changed. A policy that changes more often goes without.
-const GRIPS: usize = 64;
+type Grips = Doubling<OnceLock<Grip>, 6>;
+
 /// The coarse clock is never later than so much.
 const TICK_MS: u64 = 20;
 /// Buckets of at least so many nanoseconds are filled by the coarse clock.
@@ -36,7 +38,7 @@ const COARSE_BUCKET: u64 = 100 * MS;
 pub(crate) struct Quick {
     /// Whether the caller's functions allow it at all.
     allowed: bool,
-    grips: Box<[OnceLock<Grip>]>,
+    grips: Grips,
     /// The latest grip, from 1.
     latest: AtomicUsize,
     /// The number of changes that left the policy unfit, plus one.
@@ -45,33 +47,35 @@ pub(crate) struct Quick {
     known: AtomicU64,
 }
 
-/// How a call begins.
-pub(crate) enum Start<'a, E> {
-    /// With its first attempt.
-    Begun(Held<'a>),
-    /// Not at all.
-    Refused(Error<E>),
-    /// In the machine.
+/// Why no attempt has begun here. Nothing is held.
+#[derive(Clone, Copy)]
+pub(crate) enum Turned<'a> {
+    /// The machine is to begin it.
     Slow,
+    /// The circuit is not closed.
+    NotClosed(&'a Grip),
+    /// A limit has refused, with this code and perhaps a time to wait.
+    Refused(&'a Grip, &'static str, Option<u64>),
 }
 
 /// What the first attempt holds. Dropped before its end it is cancelled.
-pub(crate) struct Held<'a> {
+pub(crate) struct Held<'a>(Hold<'a>);
+
+/// Its parts. They are copied where the call leaves the quick path, and nobody takes their address before: so they stay in registers.
+#[derive(Clone, Copy)]
+struct Hold<'a> {
     grip: &'a Grip,
     place: Place,
-    admitted: Admitted,
-    is_over: bool,
+    /// When it began, if anybody listens; 0 otherwise.
+    started: u64,
+    /// The generation of the breaker's permit.
+    generation: Option<u32>,
+    slot: bool,
 }
 
 impl Quick {
     pub(crate) fn new(allowed: bool) -> Self {
-        Self {
-            allowed,
-            grips: if allowed { (0..GRIPS).map(|_| OnceLock::new()).collect() } else { Box::default() },
-            latest: AtomicUsize::new(0),
-            unfit: AtomicU64::new(0),
-            known: AtomicU64::new(0),
-        }
+        Self { allowed, grips: Grips::default(), latest: AtomicUsize::new(0), unfit: AtomicU64::new(0), known: AtomicU64::new(0) }
     }
 
     #[inline]
@@ -84,7 +88,7 @@ impl Quick {
 
     #[cold]
     fn take_hold(&self, policy: &Arc<Policy>, latest: usize) -> Option<&Grip> {
-        let place = self.grips.get(latest)?;
+        let place = self.grips.make(latest)?;
         let unfit = self.unfit.load(Ordering::Relaxed);
         if unfit > 0 && Grip::is_unfit(policy, unfit - 1) {
             return None;
@@ -105,71 +109,69 @@ impl Quick {
         None
     }
 
-    /// Begins a call.
-    #[inline]
-    pub(crate) fn begin<E: 'static>(&self, policy: &Arc<Policy>, label: &'static str) -> Start<'_, E> {
+    /// Begins the first attempt of a call. Always inlined: what it gives would be copied twice if it were not, which costs more than the rest.
+    #[inline(always)]
+    pub(crate) fn begin(&self, policy: &Arc<Policy>) -> Result<Held<'_>, Turned<'_>> {
         if !self.allowed || context::is_inside() {
-            return Start::Slow;
+            return Err(Turned::Slow);
         }
-        let Some(grip) = self.grip(policy) else { return Start::Slow };
+        let Some(grip) = self.grip(policy) else { return Err(Turned::Slow) };
         let engine = grip.engine();
-        let mut held = Held { grip, place: Place::default(), admitted: Admitted { started: 0, permit: None, slot: false }, is_over: true };
+        let mut generation = None;
         if let Some(cell) = grip.cell() {
-            held.admitted.permit = cell.admit_plain();
-            if held.admitted.permit.is_none() {
-                return self.not_closed(grip, &cell, label);
+            generation = cell.admit_plain();
+            if generation.is_none() {
+                return Err(Turned::NotClosed(grip));
             }
         }
         if let Some(limit) = &engine.rate_limit {
             match limit.take(grip.rate_limit(), clock::now(), Some(0)) {
                 Turn::Pass => {}
-                Turn::Refuse(ms) if limit.max_wait_ms == 0 => return self.turn_away(grip, "rate.limited", Some(ms), label),
-                _ => return Start::Slow,
+                Turn::Refuse(ms) if limit.max_wait_ms == 0 => return Err(Turned::Refused(grip, "rate.limited", Some(ms))),
+                _ => return Err(Turned::Slow),
             }
         }
+        let slot = engine.bulkhead.is_some();
         if let Some(bulkhead) = &engine.bulkhead {
             let (word, waiters) = grip.bulkhead();
             if bulkhead.enter(word, waiters, false) != Slot::Entered {
-                return self.turn_away(grip, "bulkhead.full", None, label);
+                return Err(Turned::Refused(grip, "bulkhead.full", None));
             }
-            held.admitted.slot = true;
         }
+        let mut place = Place::default();
         if let Some(retry) = &engine.retry {
-            held.place = grip.begin();
+            place = grip.begin();
             if let Some(budget) = &retry.budget {
                 budget.deposit(grip.budget(), clock::coarse());
             }
         }
-        if event::is_heard() {
-            held.admitted.started = clock::now();
-        }
-        held.is_over = false;
-        Start::Begun(held)
+        let started = if event::is_heard() { clock::now() } else { 0 };
+        Ok(Held(Hold { grip, place, started, generation, slot }))
     }
 
-    /// The circuit is not closed. While it is surely open, the call is turned away here.
+    /// The error of a call that was turned away, or none if the machine has to begin it. Where somebody listens the machine asks again,
+    /// and tells.
     #[cold]
-    fn not_closed<E: 'static>(&self, grip: &Grip, cell: &Cell<'_>, label: &'static str) -> Start<'_, E> {
-        let now = clock::coarse();
-        match cell.would_refuse(Ask { ordinal: 0, attempt: 1, watched: true }, now) {
-            Some(refusal)
-                if matches!(refusal.state, State::Open | State::Isolated)
-                    && refusal.retry_after_ms.is_none_or(|left| left > TICK_MS)
-                    && !event::is_heard() =>
-            {
-                cell.count_refusal(&refusal, now);
-                self.rejected(grip, refusal.code, refusal.retry_after_ms, label)
-            }
-            _ => Start::Slow,
+    pub(crate) fn answer<E: 'static>(&self, turned: Turned<'_>, label: &'static str) -> Option<Error<E>> {
+        match turned {
+            Turned::Refused(grip, code, retry_after_ms) if !event::is_heard() => Some(self.rejected(grip, code, retry_after_ms, label)),
+            Turned::NotClosed(grip) if !event::is_heard() => self.not_closed(grip, label),
+            _ => None,
         }
     }
 
-    /// Nothing was taken. Where somebody listens the machine asks again, and tells.
-    fn turn_away<E: 'static>(&self, grip: &Grip, code: &'static str, retry_after_ms: Option<u64>, label: &'static str) -> Start<'_, E> {
-        if event::is_heard() { Start::Slow } else { self.rejected(grip, code, retry_after_ms, label) }
+    /// While the circuit is surely open, the call is turned away here.
+    fn not_closed<E: 'static>(&self, grip: &Grip, label: &'static str) -> Option<Error<E>> {
+        let (cell, now) = (grip.cell()?, clock::coarse());
+        let refusal = cell.would_refuse(Ask { ordinal: 0, attempt: 1, watched: true }, now)?;
+        let is_open = matches!(refusal.state, State::Open | State::Isolated);
+        (is_open && refusal.retry_after_ms.is_none_or(|left| left > TICK_MS)).then(|| {
+            cell.count_refusal(&refusal, now);
+            self.rejected(grip, refusal.code, refusal.retry_after_ms, label)
+        })
     }
 
-    fn rejected<E: 'static>(&self, grip: &Grip, code: &'static str, retry_after_ms: Option<u64>, label: &'static str) -> Start<'_, E> {
+    fn rejected<E: 'static>(&self, grip: &Grip, code: &'static str, retry_after_ms: Option<u64>, label: &'static str) -> Error<E> {
         if grip.engine().retry.is_some() {
             let _ = grip.begin();
         }
@@ -179,7 +181,7 @@ impl Quick {
             nested::make_known::<E>();
             self.known.store(mark, Ordering::Relaxed);
         }
-        Start::Refused(Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms }))
+        Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms })
     }
 }
 
@@ -203,68 +205,69 @@ fn bucket_time(window: Window) -> u64 {
 
 impl Held<'_> {
     /// The attempt has succeeded.
-    #[inline]
-    pub(crate) fn succeed(mut self) {
-        if !self.grip.is_current() {
-            return self.end_in_machine();
+    #[inline(always)]
+    pub(crate) fn succeed(self) {
+        let hold = ManuallyDrop::new(self).0;
+        let grip = hold.grip;
+        if !grip.is_current() {
+            return end_in_machine(hold);
         }
-        self.is_over = true;
-        if let (Some(permit), Some(cell)) = (self.admitted.permit, self.grip.cell()) {
+        if let (Some(generation), Some(cell)) = (hold.generation, grip.cell()) {
             let window = cell.options.window;
-            if let Some(transition) = cell.record_plain_success(permit, || bucket_time(window), clock::now) {
-                event::tell(&self.grip.announce(&transition));
+            if let Some(transition) = cell.record_plain_success(generation, || bucket_time(window), clock::now) {
+                event::tell(&grip.announce(&transition));
             }
         }
-        if self.admitted.slot {
-            self.leave();
+        if hold.slot {
+            leave(grip);
         }
-        self.grip.lane().passed();
-    }
-
-    #[inline]
-    fn leave(&self) {
-        let (word, waiters) = self.grip.bulkhead();
-        if let Some(bulkhead) = &self.grip.engine().bulkhead
-            && let Some(ticket) = bulkhead.leave(word, waiters)
-        {
-            wake::wake(ticket);
-        }
+        grip.lane().passed();
     }
 
     /// The call in the machine, with this attempt running.
     #[cold]
-    pub(crate) fn resume(mut self, correlation_id: &str, flags: u32) -> Call {
-        self.is_over = true;
-        self.to_call(correlation_id, flags)
+    pub(crate) fn resume(self, correlation_id: &str, flags: u32) -> Call {
+        ManuallyDrop::new(self).0.to_call(correlation_id, flags)
     }
+}
 
-    fn to_call(&self, correlation_id: &str, flags: u32) -> Call {
-        let started = if self.admitted.started == 0 { clock::now() } else { self.admitted.started };
-        Call::resume(self.grip, correlation_id, flags, self.place, Admitted { started, ..self.admitted })
-    }
-
-    /// The policy was changed meanwhile: what the success counts for is the machine's to say.
-    #[cold]
-    fn end_in_machine(mut self) {
-        self.is_over = true;
-        let mut call = self.to_call(&ids::mint(), 0);
-        crate::drive::tell_and_wake(call.ended(clock::now(), crate::drive::succeeded(1)));
+#[inline]
+fn leave(grip: &Grip) {
+    let (word, waiters) = grip.bulkhead();
+    if let Some(bulkhead) = &grip.engine().bulkhead
+        && let Some(ticket) = bulkhead.leave(word, waiters)
+    {
+        wake::wake(ticket);
     }
 }
 
 impl Drop for Held<'_> {
     #[inline]
     fn drop(&mut self) {
-        if !self.is_over {
-            self.is_over = true;
-            give_up(self);
-        }
+        give_up(self.0);
     }
 }
 
+impl Hold<'_> {
+    fn to_call(self, correlation_id: &str, flags: u32) -> Call {
+        let started = if self.started == 0 { clock::now() } else { self.started };
+        let admitted = Admitted { started, permit: self.generation.map(Permit::plain), slot: self.slot };
+        Call::resume(self.grip, correlation_id, flags, self.place, admitted)
+    }
+}
+
+/// The policy was changed meanwhile: what the success counts for is the machine's to say.
 #[cold]
-fn give_up(held: &Held<'_>) {
-    let mut call = held.to_call(&ids::mint(), 0);
+#[inline(never)]
+fn end_in_machine(hold: Hold<'_>) {
+    let mut call = hold.to_call(&ids::mint(), 0);
+    crate::drive::tell_and_wake(call.ended(clock::now(), crate::drive::succeeded(1)));
+}
+
+#[cold]
+#[inline(never)]
+fn give_up(hold: Hold<'_>) {
+    let mut call = hold.to_call(&ids::mint(), 0);
     let cancelled = call.cancelled(clock::now());
     let ended = call.ended(clock::now(), crate::drive::cancelled(1));
     crate::drive::tell_and_wake(cancelled.into_iter().chain(ended));

@@ -34,3 +34,15 @@ def test_no_source_file_is_long() -> None:
 def test_no_file_is_named_after_nothing_in_particular() -> None:
     vague = [path for path in tracked(".rs", ".py", ".ts", ".mjs") if path.stem.strip("_") in {"utils", "util", "helpers", "common"}]
     assert vague == []
+
+
+def test_every_budget_names_rows_of_the_bench() -> None:
+    bench = ROOT / "tests" / "bench"
+    rows, peers = ((bench / "src" / name).read_text() for name in ("rows.rs", "peers.rs"))
+    budgets = json.loads((bench / "budgets.json").read_text())["rust"]
+    assert budgets
+    for budget in budgets:
+        assert budget["goal_ns"] > 0 < budget["peer_ns"]
+        assert f'"{budget["group"]}"' in rows, budget
+        assert f'"{budget["group"]}"' in peers, budget
+        assert f'"{budget["peer"]}"' in peers, budget

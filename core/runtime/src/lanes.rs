@@ -1,17 +1,21 @@
 //! Counts of calls that do without the machine, one lane per thread.
 //!
 //! A lane that one thread alone writes needs no locked instruction, and shares no cache line. Threads take numbers; the first have lanes of
-//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time.
+//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time. Lanes are made as
+//! their threads come, so that a policy that one thread uses has one.
 
 use std::cell::{Cell, RefCell};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
+use crate::doubling::Doubling;
+
+type List = Doubling<CachePadded<Words>, 5>;
+
 /// Lanes of a policy; the last one is shared.
-const LANES: usize = 32;
+const LANES: usize = List::LEN;
 const SHARED: usize = LANES - 1;
 const NONE: usize = usize::MAX;
 
@@ -59,9 +63,12 @@ struct Words {
     rejected: AtomicU64,
 }
 
-/// The lanes of one policy, made by the first who counts.
+/// The lanes of one policy, and where a thread counts whose lane is not to be had.
 #[derive(Default)]
-pub(crate) struct Lanes(OnceLock<Box<[CachePadded<Words>]>>);
+pub(crate) struct Lanes {
+    list: List,
+    spare: Words,
+}
 
 /// Where one thread counts.
 #[derive(Clone, Copy)]
@@ -75,13 +82,19 @@ impl Lanes {
     pub(crate) fn lane(&self) -> Lane<'_> {
         let number = NUMBER.get();
         let number = if number == NONE { take_number() } else { number };
-        let lanes = self.0.get_or_init(|| (0..LANES).map(|_| CachePadded::default()).collect());
-        let number = number.min(SHARED);
-        Lane { words: &lanes[number], number }
+        match self.list.make(number) {
+            Some(words) => Lane { words, number },
+            // Not reached while `SHARED` is a place of the list; and what would be counted here would still be in every sum.
+            None => Lane { words: &self.spare, number: SHARED },
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Words> {
+        self.list.iter().map(|lane| &**lane).chain([&self.spare])
     }
 
     fn sum(&self, word: impl Fn(&Words) -> &AtomicU64) -> u64 {
-        self.0.get().map_or(0, |lanes| lanes.iter().map(|lane| word(lane).load(Ordering::Relaxed)).sum())
+        self.all().map(|lane| word(lane).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 
     /// Calls that have begun and may draw.
@@ -91,7 +104,7 @@ impl Lanes {
 
     /// Those of all lanes but one.
     pub(crate) fn begun_elsewhere(&self, number: usize) -> u64 {
-        let own = self.0.get().and_then(|lanes| lanes.get(number)).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
+        let own = self.list.get(number).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
         self.begun().wrapping_sub(own)
     }
 
@@ -107,7 +120,7 @@ impl Lanes {
 
     /// Only while no call runs.
     pub(crate) fn forget(&self) {
-        for lane in self.0.get().into_iter().flatten() {
+        for lane in self.all() {
             lane.begun.store(0, Ordering::Relaxed);
             lane.passed.store(0, Ordering::Relaxed);
             lane.rejected.store(0, Ordering::Relaxed);

@@ -9,6 +9,7 @@ mod change;
 pub mod chaos;
 pub mod clock;
 pub mod config;
+mod doubling;
 pub mod events;
 mod force;
 mod grip;
@@ -29,6 +30,7 @@ mod turns;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
+pub use doubling::Doubling;
 pub use grip::{Grip, Place, Unfit};
 pub use lanes::Lane;
 pub use lint::{Finding, WorstCase, lint, lint_spec};

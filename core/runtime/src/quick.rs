@@ -11,7 +11,7 @@
 //! The strategies' own functions decide, in the order of the engine's pipeline, on the words that the machine works on.
 
 use seawall_engine::pipeline::Admitted;
-use seawall_engine::policy::breaker::{Ask, State, Window};
+use seawall_engine::policy::breaker::{Ask, Permit, State, Window};
 use seawall_engine::policy::bulkhead::Answer as Slot;
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
@@ -39,7 +39,10 @@ pub enum Start {
 #[derive(Clone, Copy)]
 pub struct Begun {
     place: Place,
-    admitted: Admitted,
+    started: u64,
+    /// The generation of the closed circuit that let it pass.
+    generation: Option<u32>,
+    slot: bool,
 }
 
 impl Begun {
@@ -47,7 +50,7 @@ impl Begun {
     #[inline]
     #[must_use]
     pub fn nothing() -> Self {
-        Self { place: Place::default(), admitted: Admitted { started: 0, permit: None, slot: false } }
+        Self { place: Place::default(), started: 0, generation: None, slot: false }
     }
 }
 
@@ -89,10 +92,9 @@ pub fn suits(grip: &Grip) -> bool {
 #[inline]
 pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> Start {
     let engine = grip.engine();
-    let Begun { place, admitted } = begun;
     if let Some(cell) = grip.cell() {
-        admitted.permit = cell.admit_plain();
-        if admitted.permit.is_none() {
+        begun.generation = cell.admit_plain();
+        if begun.generation.is_none() {
             return not_closed(grip, quiet);
         }
     }
@@ -108,16 +110,16 @@ pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> St
         if bulkhead.enter(word, waiters, false) != Slot::Entered {
             return refused(grip, "bulkhead.full", None, quiet);
         }
-        admitted.slot = true;
+        begun.slot = true;
     }
     if let Some(retry) = &engine.retry {
-        *place = grip.begin_in_turn();
+        begun.place = grip.begin_in_turn();
         if let Some(budget) = &retry.budget {
             budget.deposit(grip.budget(), clock::coarse());
         }
     }
     // How long an attempt took that failed is told to within a tick.
-    admitted.started = clock::coarse();
+    begun.started = clock::coarse();
     Start::Begun
 }
 
@@ -163,14 +165,14 @@ pub fn succeed(grip: &Grip, begun: &Begun) -> (Success, Option<u64>) {
         return (Success::Machine, None);
     }
     let mut success = Success::Recorded;
-    if let (Some(permit), Some(cell)) = (begun.admitted.permit, grip.cell()) {
+    if let (Some(generation), Some(cell)) = (begun.generation, grip.cell()) {
         let window = cell.options.window;
-        if let Some(transition) = cell.record_plain_success(permit, || bucket_time(window), clock::now) {
+        if let Some(transition) = cell.record_plain_success(generation, || bucket_time(window), clock::now) {
             success = Success::Announced(grip.announce(&transition));
         }
     }
     let mut ticket = None;
-    if begun.admitted.slot {
+    if begun.slot {
         let (word, waiters) = grip.bulkhead();
         ticket = grip.engine().bulkhead.as_ref().and_then(|bulkhead| bulkhead.leave(word, waiters));
     }
@@ -181,7 +183,8 @@ pub fn succeed(grip: &Grip, begun: &Begun) -> (Success, Option<u64>) {
 /// The call in the machine, with its first attempt running. It has no correlation id yet. `flags` as for [`Call::new`].
 #[must_use]
 pub fn resume(grip: &Grip, begun: &Begun, flags: u32) -> Call {
-    Call::resume(grip, "", flags, begun.place, begun.admitted)
+    let admitted = Admitted { started: begun.started, permit: begun.generation.map(Permit::plain), slot: begun.slot };
+    Call::resume(grip, "", flags, begun.place, admitted)
 }
 
 fn bucket_time(window: Window) -> u64 {

@@ -13,7 +13,7 @@ fn policy(parts: &serde_json::Value) -> Arc<Policy> {
 }
 
 fn grip(policy: &Arc<Policy>) -> Grip {
-    Grip::of(policy, clock::now()).ok().expect("fit")
+    Grip::of(policy, clock::now()).expect("fit")
 }
 
 /// Begins a call that must begin.

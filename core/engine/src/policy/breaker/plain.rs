@@ -1,13 +1,14 @@
 //! The plain case, for callers that must not pay for the others: a closed circuit that watches no call, turns no share away, and a success.
 //!
-//! What is here decides nothing of its own: where the case is not plain, [`Cell::admit_plain`] gives no permit and the caller asks
-//! [`Cell::admit`]. A permit is the same wherever it came from, and [`Cell::record`] takes both.
+//! What is here decides nothing of its own: where the case is not plain, [`Cell::admit_plain`] gives nothing and the caller asks
+//! [`Cell::admit`]. [`Permit::plain`] makes the permit of it that [`Cell::record`] takes.
 
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind};
 use super::word::{State, Streak, tagged};
 use super::{Breaker, Cell, Sums, Window, count, time_window};
+use crate::fault::{Fault, seeded};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 
@@ -25,25 +26,32 @@ impl Breaker {
     }
 }
 
+impl Permit {
+    /// The permit that [`Cell::admit_plain`] has given in `generation`.
+    #[must_use]
+    pub fn plain(generation: u32) -> Self {
+        Self { generation, kind: PermitKind::Closed { watch: None }, started: 0 }
+    }
+}
+
 impl Cell<'_> {
-    /// A permit of a closed circuit. Only with plain options.
+    /// The generation of a closed circuit, in which one attempt may pass and vote. Only with plain options.
     #[inline]
     #[must_use]
-    pub fn admit_plain(&self) -> Option<Permit> {
+    pub fn admit_plain(&self) -> Option<u32> {
         let word = self.state_word();
-        let permit = || Permit { generation: word.generation(), kind: PermitKind::Closed { watch: None }, started: 0 };
-        (word.state() == State::Closed).then(permit)
+        (word.state() == State::Closed).then(|| word.generation())
     }
 
-    /// Records a success of such a permit, as [`Cell::record`] does. `now` is asked only where there is trouble to judge, and `about` only
-    /// where a window in time needs a moment: one that is a small part of a bucket late will do.
+    /// Records a success of an attempt that was admitted so, as [`Cell::record`] does. `now` is asked only where there is trouble to judge,
+    /// and `about` only where a window in time needs a moment: one that is a small part of a bucket late will do.
     #[inline]
-    pub fn record_plain_success(&self, permit: Permit, about: impl FnOnce() -> u64, now: impl FnOnce() -> u64) -> Option<Transition> {
-        let generation = permit.generation;
+    pub fn record_plain_success(&self, generation: u32, about: impl FnOnce() -> u64, now: impl FnOnce() -> u64) -> Option<Transition> {
         let word = self.state_word();
         if word.generation() != generation || word.state() != State::Closed {
             return None;
         }
+        let early = seeded(Fault::TroubleLooksFirst).then(|| self.has_seen_failures(generation));
         Streak::end(self.word(at::STREAK), generation);
         match self.options.window {
             Window::Time(width) => {
@@ -53,10 +61,14 @@ impl Cell<'_> {
                 count::record(self.window, size, generation, count::Entry::default());
             }
         }
-        // SeqCst as in `judge`: a failure that has counted before this success did is seen here.
-        if tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) == 0 {
+        // After the count: a failure writes this word before it counts, and both count on one word by exchanges, so the last of the two sees
+        // what the other has written.
+        if !early.unwrap_or_else(|| self.has_seen_failures(generation)) {
             return None;
         }
         self.judge(word, Streak::default(), 0, now())
+    }
+    fn has_seen_failures(&self, generation: u32) -> bool {
+        tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) != 0
     }
 }
