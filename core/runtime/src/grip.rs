@@ -11,6 +11,7 @@ use seawall_engine::pipeline::Policy as EnginePolicy;
 use seawall_engine::policy::breaker::Cell;
 use seawall_engine::policy::bulkhead::Waiters;
 use seawall_engine::step::Transition;
+use seawall_engine::time::MS;
 
 use crate::events;
 use crate::force::View;
@@ -135,8 +136,26 @@ impl Grip {
         Place { before: before.wrapping_add(self.policy.begun_in_machine()), lane }
     }
 
+    /// The same for threads that take turns, as under an interpreter's lock: places are exact across them, for one locked instruction.
+    #[inline]
+    #[must_use]
+    pub fn begin_in_turn(&self) -> Place {
+        Place { before: self.policy.begin_in_turn(), lane: usize::MAX }
+    }
+
     pub(crate) fn ordinal(&self, place: Place) -> u64 {
         place.before.wrapping_add(self.policy.counters.lanes.begun_elsewhere(place.lane))
+    }
+
+    /// Counts a call that passed, of threads that take turns.
+    #[inline]
+    pub fn pass_in_turn(&self) {
+        self.policy.counters.turns.pass();
+    }
+
+    /// Counts a call that was turned away, likewise.
+    pub fn reject_in_turn(&self) {
+        self.policy.counters.turns.reject();
     }
 
     /// Where this thread counts.
@@ -144,6 +163,24 @@ impl Grip {
     #[must_use]
     pub fn lane(&self) -> Lane<'_> {
         self.policy.counters.lanes.lane()
+    }
+
+    /// Counts a rejection whose event repeats one that was told loudly a moment ago; false, and nothing is counted, if it is to be loud.
+    #[must_use]
+    pub fn repeats(&self, code: &str, now: u64) -> bool {
+        self.state.repeats.quiet(code, now / MS)
+    }
+
+    /// What stands for the bulkhead's slot in the chains of the calls inside one.
+    #[must_use]
+    pub fn slot(&self) -> u64 {
+        self.state.id
+    }
+
+    /// The label of the policy.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.policy.label()
     }
 
     /// Counts a transition that a result without the machine has caused; gives its record.

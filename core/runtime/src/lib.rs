@@ -20,11 +20,13 @@ mod lint;
 mod metrics;
 mod mode;
 mod policy;
+pub mod quick;
 mod registry;
 mod repeats;
 mod snapshot;
 mod stale;
 mod state;
+mod turns;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
