@@ -10,6 +10,7 @@
 #   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
+#   make bench-python   what guarding a Python call costs, beside the peers     (ROUNDS=500 ONLY=breaker)
 #   make clean   remove everything that was built here
 
 SHELL  := /bin/bash
@@ -32,7 +33,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz kills bench bench-rust lint loom tsan mutants clean tools
+.PHONY: build test demo fuzz kills bench bench-rust bench-python lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -76,8 +77,23 @@ tsan:
 mutants: tools
 	@$(PYTHON) tests/ci/mutants.py $(FOLDER)
 
+ROUNDS ?= 200
+ONLY ?=
+
+# The wheel as it is shipped, in an environment of its own.
+.bench/python/.ready: tests/bench/python/requirements.txt | tools
+	@echo "== Peers of the bench in .bench/python"
+	@$(PYTHON) -m venv .bench/python
+	@.bench/python/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/python/requirements.txt
+	@touch $@
+
+bench-python: .bench/python/.ready .venv/.ready
+	@rm -rf .bench/wheels && .venv/bin/maturin build --quiet --release --out .bench/wheels
+	@.bench/python/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .bench/wheels/seawall-*.whl
+	@.bench/python/bin/python tests/bench/python/run.py --rounds $(ROUNDS) --only "$(ONLY)"
+
 clean:
-	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
+	rm -rf target .venv .bench node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
 
 tools:
 	@PYTHON=$(PYTHON) tests/ci/check_tools.sh

@@ -55,6 +55,9 @@ export interface Native {
   staleFind(policy: Handle, key: string, now: number): number;
   takeEvents(): string[];
   callReport(call: Handle): string;
+  /** The code to exit with, or a redrive that is left to do, as JSON. */
+  cli(args: readonly string[]): string;
+  cliReport(request: string, told: string): number;
   mintId(): string;
   cleanId(text: string): string | null;
   eventLine(record: string): string;

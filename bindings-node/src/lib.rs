@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(dead_code, unused_imports))]
 
 mod call;
+mod cli;
 mod error;
 mod policy;
 mod queue;

@@ -13,7 +13,7 @@ const EVENT: u8 = 10;
 /// A call. Inputs may come from any thread: the caller's, and those of attempts that were walked away from.
 #[pyclass(frozen, module = "seawall._native")]
 pub(crate) struct Call {
-    inner: Mutex<seawall_runtime::Call>,
+    pub(crate) inner: Mutex<seawall_runtime::Call>,
 }
 
 impl Call {
@@ -39,6 +39,11 @@ impl Call {
         seawall_runtime::Call::new(&policy.inner, key, correlation_id, flags, deadline_ms, redrives)
             .map(|call| Self { inner: Mutex::new(call) })
             .map_err(|why| error::config(&why))
+    }
+
+    /// Says whose call it is that began without a driver.
+    fn identify(&self, correlation_id: &str) {
+        self.inner.lock().identify(correlation_id);
     }
 
     fn start<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {

@@ -4,8 +4,10 @@
 //! they look like to Python's users by the package above.
 
 mod call;
+mod cli;
 mod clock;
 mod error;
+mod hot;
 mod policy;
 mod queue;
 
@@ -21,6 +23,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
     module.add_function(wrap_pyfunction!(queue::close_stores, module)?)?;
+    cli::add_to(module)?;
+    hot::add_to(module)?;
     policy::add_to(module)?;
     clock::add_to(module)
 }

@@ -44,6 +44,11 @@ impl Policy {
         self.inner.note_inner(&inner.inner);
     }
 
+    /// Calls that the fast path has passed or turned away.
+    fn quick_calls(&self) -> u64 {
+        self.inner.quick_calls()
+    }
+
     fn mode(&self) -> &'static str {
         self.inner.mode(clock::now()).name()
     }

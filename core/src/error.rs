@@ -81,6 +81,7 @@ pub(crate) struct About {
 }
 
 impl About {
+    #[inline]
     pub(crate) fn new(code: &'static str, policy: &'static str, key: Option<&str>, correlation_id: Option<&str>) -> Self {
         let known = OnceLock::new();
         if let Some(id) = correlation_id {

@@ -11,6 +11,8 @@ mod event;
 pub mod metrics;
 mod nested;
 mod options;
+#[cfg(doctest)]
+mod pages;
 mod policy;
 mod quick;
 mod rules;

@@ -31,6 +31,7 @@ fn kind_of<E: 'static>(error: &dyn Any) -> Option<Kind> {
 }
 
 /// Makes `Error<E>` known.
+#[cold]
 pub(crate) fn make_known<E: 'static>() {
     let id = TypeId::of::<Error<E>>();
     if !KNOWN.read().contains_key(&id) {
@@ -39,6 +40,7 @@ pub(crate) fn make_known<E: 'static>() {
 }
 
 /// What stands for a type in a word.
+#[inline]
 pub(crate) fn mark<E: 'static>() -> u64 {
     struct Mark(u64);
 

@@ -127,8 +127,8 @@ impl Policy {
                 }
                 failed => Driver::resume(shared, Style::Async, held, failed, |_: &Current<'_>| call()).drive().await,
             },
-            Err(halt) => match shared.quick.refuse(&halt, shared.label) {
-                Some(error) => Err(error),
+            Err(halt) => match shared.quick.refusal(&halt) {
+                Some(refused) => Err(shared.quick.refuse(&refused, shared.label)),
                 None => self.concurrent(Said::default(), |_| call()).await,
             },
         }
@@ -183,8 +183,9 @@ impl Policy {
     /// A blocking call that does not begin on the quick path.
     #[inline(never)]
     fn halted<T: 'static, E: 'static>(&self, halt: &Halt<'_>, mut call: impl FnMut() -> Result<T, E>) -> Result<T, Error<E>> {
-        match self.shared.quick.refuse(halt, self.shared.label) {
-            Some(error) => Err(error),
+        let shared = &*self.shared;
+        match shared.quick.refusal(halt) {
+            Some(refused) => Err(shared.quick.refuse(&refused, shared.label)),
             None => self.blocking(Said::default(), |_| call()),
         }
     }
@@ -200,6 +201,7 @@ impl Policy {
         block_on(Driver::resume(&self.shared, Style::Blocking, held, failed, |_: &Current<'_>| ready(call())).drive())
     }
 
+    #[inline(never)]
     pub(crate) fn blocking<T: 'static, E: 'static>(
         &self,
         said: Said<'_>,

@@ -17,17 +17,18 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use seawall_engine::pipeline::Admitted;
-use seawall_engine::policy::breaker::{Plain, Window};
+use seawall_engine::policy::breaker::{Permit, Window};
 use seawall_engine::policy::bulkhead::Answer as Slot;
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
-use seawall_runtime::{Call, Grip, Place, Policy, Unfit, clock, ids};
+use seawall_runtime::{Call, Doubling, Grip, Place, Policy, Unfit, clock, ids};
 
 use crate::error::{About, Error, Rejection};
 use crate::{context, event, nested, wake};
 
 /// Grips of one policy object: one more each time that the policy was changed. A policy that changes more often goes without.
-const GRIPS: usize = 64;
+type Later = Doubling<OnceLock<Grip>, 6>;
+
 /// The coarse clock is never later than so much.
 const TICK_MS: u64 = 20;
 /// Buckets of at least so many nanoseconds are filled by the coarse clock.
@@ -41,7 +42,7 @@ pub(crate) struct Quick {
     latest: AtomicUsize,
     /// The first grip lies here: most policies are never changed.
     first: OnceLock<Grip>,
-    later: Box<[OnceLock<Grip>]>,
+    later: Later,
     /// The number of changes that left the policy unfit, plus one.
     unfit: AtomicU64,
     /// The mark of the last type of error that is known to be one of ours.
@@ -60,12 +61,19 @@ pub(crate) enum Halt<'a> {
     Slow,
 }
 
+/// What turns a call away.
+pub(crate) struct Refused<'a> {
+    grip: &'a Grip,
+    code: &'static str,
+    retry_after_ms: Option<u64>,
+}
+
 /// What the first attempt holds. Dropped before its end it is cancelled. It is small, and made at once, so that it never leaves the
 /// registers of a call that passes.
 pub(crate) struct Held<'a> {
     grip: &'a Grip,
-    /// Only with a breaker.
-    permit: Plain,
+    /// The generation of the breaker's permit, if there is a breaker.
+    generation: u32,
     place: Place,
     /// 0 if nobody has to know.
     started: u64,
@@ -77,14 +85,14 @@ impl Quick {
             allowed,
             latest: AtomicUsize::new(0),
             first: OnceLock::new(),
-            later: if allowed { (1..GRIPS).map(|_| OnceLock::new()).collect() } else { Box::default() },
+            later: Later::default(),
             unfit: AtomicU64::new(0),
             known: AtomicU64::new(0),
         }
     }
 
     fn place(&self, number: usize) -> Option<&OnceLock<Grip>> {
-        if number == 0 { Some(&self.first) } else { self.later.get(number - 1) }
+        if number == 0 { Some(&self.first) } else { self.later.make(number - 1) }
     }
 
     #[inline]
@@ -132,21 +140,22 @@ impl Quick {
             return Err(Halt::Slow);
         }
         let Some(grip) = self.grip(policy) else { return Err(Halt::Slow) };
-        let mut permit = Plain::default();
+        let mut generation = 0;
         if let Some(cell) = grip.cell() {
-            permit = match cell.admit_plain() {
-                Some(permit) => permit,
+            generation = match cell.admit_plain() {
+                Some(generation) => generation,
                 None => return Err(Halt::NotClosed(grip)),
             };
         }
         let place = if grip.is_breaker_alone() { Place::default() } else { take_others(grip)? };
         let started = if event::is_heard() { clock::now() } else { 0 };
-        Ok(Held { grip, permit, place, started })
+        Ok(Held { grip, generation, place, started })
     }
 
-    /// Counts a call that is turned away, and makes its error. None if the machine is to say: where somebody listens it asks again, and tells.
-    #[inline]
-    pub(crate) fn refuse<E: 'static>(&self, halt: &Halt<'_>, label: &'static str) -> Option<Error<E>> {
+    /// What turns a call away. None if the machine is to say: where somebody listens it asks again, and tells.
+    #[expect(clippy::inline_always, reason = "as `begin`")]
+    #[inline(always)]
+    pub(crate) fn refusal<'a>(&self, halt: &Halt<'a>) -> Option<Refused<'a>> {
         if event::is_heard() {
             return None;
         }
@@ -159,6 +168,14 @@ impl Quick {
             Halt::Limited(grip, ms) => (grip, "rate.limited", Some(ms)),
             Halt::Slow => return None,
         };
+        Some(Refused { grip, code, retry_after_ms })
+    }
+
+    /// Counts a call that is turned away, and makes its error: where it is returned to, since an error is large.
+    #[expect(clippy::inline_always, reason = "as `begin`")]
+    #[inline(always)]
+    pub(crate) fn refuse<E: 'static>(&self, refused: &Refused<'_>, label: &'static str) -> Error<E> {
+        let Refused { grip, code, retry_after_ms } = *refused;
         if grip.draws() {
             let _ = grip.begin();
         }
@@ -168,7 +185,7 @@ impl Quick {
             nested::make_known::<E>();
             self.known.store(mark, Ordering::Relaxed);
         }
-        Some(Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms }))
+        Error::Rejected(Rejection { about: About::new(code, label, None, None), retry_after_ms })
     }
 }
 
@@ -226,7 +243,7 @@ impl Held<'_> {
         }
         if let Some(cell) = held.grip.cell() {
             let window = cell.options.window;
-            if cell.count_plain_success(held.permit, || bucket_time(window)) {
+            if cell.count_plain_success(held.generation, || bucket_time(window)) {
                 held.judge();
             }
         }
@@ -242,7 +259,7 @@ impl Held<'_> {
     /// There is trouble in the window, which this success may bring above its threshold.
     #[cold]
     fn judge(&self) {
-        if let Some(transition) = self.grip.cell().and_then(|cell| cell.judge_plain_success(self.permit, clock::now())) {
+        if let Some(transition) = self.grip.cell().and_then(|cell| cell.judge_plain_success(self.generation, clock::now())) {
             event::tell(&self.grip.announce(&transition));
         }
     }
@@ -255,7 +272,8 @@ impl Held<'_> {
 
     fn to_call(&self, correlation_id: &str, flags: u32) -> Call {
         let started = if self.started == 0 { clock::now() } else { self.started };
-        let admitted = Admitted { started, permit: self.grip.cell().map(|_| self.permit.into()), slot: self.grip.bulkhead().is_some() };
+        let admitted =
+            Admitted { started, permit: self.grip.cell().map(|_| Permit::plain(self.generation)), slot: self.grip.bulkhead().is_some() };
         Call::resume(self.grip, correlation_id, flags, self.place, admitted)
     }
 

@@ -199,6 +199,40 @@ fn a_rate_limit_above_a_breaker() {
     });
 }
 
+/// What one policy shows after each of some calls that end in every way, one of which panics and one of which calls another policy inside.
+fn panicking_and_nested(quick: bool) -> (Vec<String>, u64) {
+    let _clock = testing::clock(5);
+    let build = |builder: PolicyBuilder| if quick { builder } else { builder.without_quick_path() }.build().expect("valid");
+    let breaker = || CircuitBreaker::new().window_size(8).minimum_throughput(8).failure_ratio(1.0);
+    let outer = build(PolicyBuilder::unnamed().retry(Retry::new()).circuit_breaker(breaker()).bulkhead(Bulkhead::new().max_concurrent(1)));
+    let inner = build(PolicyBuilder::unnamed().circuit_breaker(breaker()).bulkhead(Bulkhead::new().max_concurrent(1)));
+    let mut seen = Vec::new();
+    let mut look = |said: String| seen.push(format!("{said} {:?} {:?}", outer.breaker().counts(), inner.breaker().counts()));
+    for turn in 0..6 {
+        let panicked =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| outer.call(|| -> Result<u32, Down> { panic!("of a test") })));
+        look(format!("panicked {}", panicked.is_err()));
+        // The slot that the panic held is free, and it voted for nothing.
+        look(told(outer.call(|| Ok(turn))));
+        // Inside the attempt the outer policy's only slot is held: the same policy turns the call away, another one lets it pass.
+        look(told(outer.call(|| inner.call(|| if turn % 2 == 0 { Ok(turn) } else { Err(Down("inner")) }).map_err(|_| Down("outer")))));
+        let full = outer.call(|| Ok::<_, Down>(told(outer.call(|| Ok(turn)))));
+        look(full.unwrap_or_else(|error| format!("{error}")));
+    }
+    seen.push(seawall::runtime::snapshot());
+    (seen, outer.quick_calls() + inner.quick_calls())
+}
+
+#[test]
+fn panics_and_calls_inside_calls() {
+    let (machine, none) = panicking_and_nested(false);
+    let (quick, some) = panicking_and_nested(true);
+    assert_eq!(quick, machine);
+    assert_eq!(none, 0);
+    assert!(some >= 12, "only {some} calls took the quick path");
+    assert!(machine.iter().filter(|line| line.starts_with("panicked true")).count() == 6);
+}
+
 #[test]
 fn whoever_listens_hears_of_both_ways_alike() {
     let hear = |quick: bool| {

@@ -1,8 +1,8 @@
-"""Runs what the documentation shows: README.md and docs/guide.
+"""Runs what the documentation shows: README.md and docs. Rust blocks are documentation tests of the crate instead (core/src/pages.rs).
 
 A fenced block whose info string ends in `run` is executed: `python run` in .venv, `ts run` through a strict tsc and node,
 `sh run` line by line, where `make` only says what it would do (the targets themselves run elsewhere). A block `text output`
-right after it is what it must print. Blocks run in a folder of their own under target/docs-check. Relative links of every page must lead somewhere.
+right after it is what it must print; Python and TypeScript that is not marked so is a failure. Blocks run in a folder of their own under target/docs-check. Relative links of every page must lead somewhere.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ def snippets(page: Path) -> list[Snippet]:
         folder = WORK / f"{page.stem}-{line}"
         found.append(Snippet(f"{name}:{line}", words[0], block["body"], expected, folder))
     return found
+
+
+def unmarked(page: Path) -> list[str]:
+    """The Python and TypeScript on a page that would not be run."""
+    infos = [block["info"].split() for block in FENCE.finditer(page.read_text(encoding="utf-8"))]
+    return [" ".join(info) for info in infos if info[:1] in (["python"], ["ts"]) and info[1:] != ["run"]]
 
 
 def compile_typescript(found: list[Snippet]) -> dict[str, str]:
@@ -126,7 +132,11 @@ def main() -> int:
         broken = broken_links(page)
         for target in broken:
             print(f"{page.relative_to(ROOT)}: the link {target} leads nowhere")
-        passed, failed = passed + (not broken), failed + bool(broken)
+        bare = unmarked(page)
+        for info in bare:
+            print(f"{page.relative_to(ROOT)}: a block of {info} is not marked to be run")
+        wrong_page = bool(broken or bare)
+        passed, failed = passed + (not wrong_page), failed + wrong_page
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -71,6 +71,13 @@ SUITES = [
         counts.plain,
     ),
     suite("python", pytest("tests/python"), counts.pytest, env=PYRIGHT),
+    # The same without the fast path.
+    suite(
+        "python-drivers",
+        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context"))),
+        counts.pytest,
+        env={"SEAWALL_FAST": "0"},
+    ),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

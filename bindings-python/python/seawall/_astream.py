@@ -134,7 +134,7 @@ class _Driver(Driver):
         if session.cancellation is not None:
             finish = (_call.FINISH, _call.CANCELLED, 0)
         if finish[1] == _call.VALUE and session.inner_letters:
-            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(session), session.virtual))
+            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(session.inner_letters), session.virtual))
         value = session.finish(finish[1], finish[2])
         if finish[1] == _call.FALLBACK_VALUE:
             async for item in value:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _classify, _clock, _context, _events, _letters, _offload, _plan
+from seawall import _asyncness, _call, _classify, _clock, _context, _events, _letters, _native, _offload, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._cutting import Cutter
 from seawall._errors import ConfigError
@@ -27,6 +27,41 @@ async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[
 
         return await TaskDriver(session).run()
     return await Driver(session).run()
+
+
+async def resume(
+    written: Written,
+    view: View,
+    fn: Callable[..., Any],
+    native: _native.Call,
+    frame: _context.Frame | None,
+    is_value: bool,
+    outcome: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Goes on with a call whose first attempt ran without a driver, and ended so."""
+    try:
+        if not is_value and not isinstance(outcome, Exception) and not _in_task():
+            # Closed, or collected, after its loop is gone: nothing goes on.
+            raise outcome
+        session = Session(written, view, fn, args, kwargs, is_sync=False, resumed=(native, frame))
+        session.outcomes[1] = (is_value, outcome)
+        driver = Driver(session)
+    except BaseException:
+        _call.let_go(native)
+        raise
+    finally:
+        # The error's traceback comes to lead here, and would keep the error alive.
+        del outcome
+    return await driver.run(session.resumed)
+
+
+def _in_task() -> bool:
+    try:
+        return asyncio.current_task() is not None
+    except RuntimeError:
+        return False
 
 
 async def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
@@ -71,13 +106,10 @@ class Driver:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.native = session.native
-        try:
-            self.loop = asyncio.get_running_loop()
-            task = asyncio.current_task()
-        except RuntimeError:
-            task = None
+        task = asyncio.current_task() if _in_task() else None
         if task is None:
             raise ConfigError("a guarded async function must be awaited in a task of asyncio", path=session.plan.label)
+        self.loop = asyncio.get_running_loop()
         # Outputs of inputs that came while the task was waiting.
         self.pending: list[Op] = []
         self.cutter = Cutter(task)
@@ -88,9 +120,9 @@ class Driver:
         self.parked: asyncio.Future[None] | None = None
         self.timers: dict[tuple[int, int], asyncio.TimerHandle | int] = {}
 
-    async def run(self) -> Any:
+    async def run(self, begin: Callable[[], list[Op]] | None = None) -> Any:
         try:
-            finish = await self.perform_all()
+            finish = await self.perform_all((begin or self.native.start)())
         except BaseException:
             self.session.give_up()
             raise
@@ -100,11 +132,10 @@ class Driver:
             # Also where a limit had settled the call in the same moment: the caller's own cancellation must go out.
             return self.session.finish(_call.CANCELLED, 0)
         if finish[1] == _call.VALUE and self.session.inner_letters:
-            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session), self.session.virtual))
+            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session.inner_letters), self.session.virtual))
         return self.session.finish(finish[1], finish[2])
 
-    async def perform_all(self) -> Op:
-        ops = self.native.start()
+    async def perform_all(self, ops: list[Op]) -> Op:
         while True:
             action, finish = self.perform(ops)
             if finish is not None:

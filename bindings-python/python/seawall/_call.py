@@ -45,7 +45,7 @@ _MESSAGES = {
 Op = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class View:
     """What `policy.using(…)` set."""
 
@@ -95,6 +95,23 @@ class Tickets:
 tickets = Tickets()
 
 
+def message(label: str, code: str, key: str | None, failures: int, total: int) -> str:
+    """The text of an error of ours. `total` calls had been counted when a circuit opened, or 0."""
+    text = f"{label}: {_MESSAGES[code]}" if label else _MESSAGES[code]
+    if key is not None:
+        text += f" (key {key!r})"
+    if total:
+        text += f"; it opened after {failures} failures in {total} calls"
+    return text
+
+
+def let_go(native: _native.Call) -> None:
+    """Frees what a call holds that nobody will drive."""
+    for op in [*native.cancelled(), *native.ended(1, _classify.CANCELLED, 0, 0, -1, "")]:
+        if op[0] == WAKE:
+            tickets.wake(op[1])
+
+
 def _block() -> None:
     """Stands for the block of a guard, which is no function."""
 
@@ -111,8 +128,9 @@ class Session:
         kwargs: dict[str, Any],
         is_sync: bool,
         kind: int = 0,
+        resumed: tuple[_native.Call, _context.Frame | None] | None = None,
     ) -> None:
-        """`kind` is STREAM or GUARD, or 0 for an ordinary call; a guard has no function."""
+        """`kind` is STREAM or GUARD, or 0 for an ordinary call; a guard has no function. `resumed`: the first attempt was begun without us."""
         self.plan: Plan = written.plan(fn)
         self.fn: Callable[..., Any] = fn or _block
         self.args, self.kwargs, self.kind = args, kwargs, kind
@@ -120,7 +138,8 @@ class Session:
         if self.is_cooperative and "hedge" in self.plan.parts:
             raise _errors.ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self.plan.label}.hedge")
         self.outer: Current = _context.current()
-        self.correlation_id = self.outer.correlation_id or _native.mint_id()
+        native, frame = resumed or (None, None)
+        self.correlation_id = (frame.here if frame else self.outer).correlation_id or _native.mint_id()
         self.key = self._key(written, view)
         self.idempotency_key = view.idempotency_key or self._idempotency_key() or self.outer.idempotency_key
         self.outcomes: dict[int, tuple[bool, Any]] = {}
@@ -134,27 +153,31 @@ class Session:
         self.letter_id: str | None = None
         self.is_retrying = "retry" in self.plan.parts
         # Letters of calls inside this one; an outer retry's success recovers them.
-        self.inner_letters: list[_context.Written] = []
+        self.inner_letters: list[_context.Written] = (frame and frame.letters) or []
         self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
-        self.attempt = 0
+        self.attempt = 1 if native else 0
         # Attempts that were started and have not been reported as ended.
-        self.running: set[int] = set()
+        self.running: set[int] = {1} if native else set()
         self.stale_key = _stale.key_of(self) if self.plan.keeps_stale and not kind else None
         self.ticket: int | None = None
-        flags = (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0) | _mode.flags(written)
-        flags |= kind
-        try:
-            self.native = _native.Call(
-                self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives()
-            )
-        except _native.NativeError as error:
-            raise _errors.from_native(error) from None
+        if native is None:
+            native = self._begin(_mode.flags(written) | kind)
+        else:
+            native.identify(self.correlation_id)
+        self.native = native
         self.chain = self.outer._chain
         if "bulkhead" in self.plan.parts:
             self.chain = (*self.chain, self.native.within(self.chain))
         self.virtual = _clock.active()
         self._is_busy = self.virtual is not None and self.virtual.is_strict
         self._busy_lock = threading.Lock()
+
+    def _begin(self, flags: int) -> _native.Call:
+        flags |= (COOPERATIVE if self.is_cooperative else 0) | (SPARED if self._is_spared() else 0)
+        try:
+            return _native.Call(self.plan.native, self.key, self.correlation_id, flags, _context.deadline_ms(), _context.redrives())
+        except _native.NativeError as error:
+            raise _errors.from_native(error) from None
 
     # What the call's arguments say.
 
@@ -247,8 +270,19 @@ class Session:
         facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
         return self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
 
+    def resumed(self) -> list[Op]:
+        """Reports the end of the first attempt, which ran without a driver."""
+        is_value, outcome = self.outcomes[1]
+        try:
+            if is_value and self.is_cooperative:
+                self.refuse_awaitable(outcome)
+        except BaseException as error:
+            return self.ended(1, False, error)
+        return self.ended(1, is_value, outcome)
+
     def _value_facts(self, value: Any) -> Facts:
-        bits = self.plan.result_bits(value) if self.plan.result_tests else 0
+        # A stream has items, and no result that could be rejected.
+        bits = self.plan.result_bits(value) if self.plan.result_tests and self.kind != STREAM else 0
         if not bits:
             return Facts(_classify.SUCCESS)
         try:
@@ -293,13 +327,8 @@ class Session:
         self.error = error
 
     def _message(self, code: str, report: dict[str, Any]) -> str:
-        text = f"{self.plan.label}: {_MESSAGES[code]}" if self.plan.label else _MESSAGES[code]
-        if self.key is not None:
-            text += f" (key {self.key!r})"
-        rejection = report.get("rejection")
-        if rejection and rejection.get("total"):
-            text += f"; it opened after {rejection['failures']} failures in {rejection['total']} calls"
-        return text
+        rejection = report.get("rejection") or {}
+        return message(self.plan.label, code, self.key, rejection.get("failures", 0), rejection.get("total", 0))
 
     def classified(self) -> list[Op]:
         """Answers which `on` and `ignore` match the error; of an attempt's own, retry and breaker were asked when it ended."""

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
-from typing import Optional, overload
+from typing import Any, Optional, overload
 
 from seawall import _native
 from seawall._clock import MS
 from seawall._errors import ConfigError
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
-_deadline: ContextVar[int | None] = ContextVar("seawall_deadline", default=None)
+_deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", default=None)
 # The letter that is being redriven here, and how often it was redriven.
 _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
@@ -47,7 +47,14 @@ class Current:
 Written = tuple[str, Optional[str], str, str]
 
 _NONE = Current()
-_current: ContextVar[Current] = ContextVar("seawall_current", default=_NONE)
+# What is said has a number before it, and later ones are greater. An async call on the fast path stands here for itself until somebody asks.
+_current: ContextVar[Any] = ContextVar("seawall_current", default=_NONE)
+
+
+def _due() -> int | None:
+    """The deadline of this context, in nanoseconds of the clock."""
+    found = _deadline.get()
+    return None if found is None else found.ns
 
 
 def _left(deadline: int | None) -> float | None:
@@ -56,18 +63,44 @@ def _left(deadline: int | None) -> float | None:
 
 def current() -> Current:
     """The guarded call that this code runs in. Never None."""
+    _settle()
+    return _said()
+
+
+def _said() -> Current:
+    """What the context says."""
+    return _or_none(_current.get())
+
+
+def _say(here: Current) -> Token[Any]:
+    return _current.set((_native.fast_serial(), here))
+
+
+def say_again() -> None:
+    """A context is entered again: what it says is of something inside the calls under way."""
     found = _current.get()
-    return Current(correlation_id=_correlation.get(), _deadline=_deadline.get()) if found is _NONE else found
+    if isinstance(found, tuple):
+        _say(found[1])
+
+
+def _or_none(found: Any) -> Current:
+    """What is known where the context says `found`."""
+    if found is _NONE or found is Token.MISSING:
+        return Current(correlation_id=_correlation.get(), _deadline=_due())
+    here: Current = found[1]
+    return here
 
 
 def correlation_id() -> str | None:
     """The correlation id of this context, or None. It never makes one."""
+    _settle()
     return _correlation.get()
 
 
 @contextmanager
 def correlate(correlation_id: str) -> Generator[str, None, None]:
     """Gives everything inside this correlation id. An id that is not 1 to 128 safe characters is replaced by a new one."""
+    _settle()
     chosen = _native.clean_id(correlation_id) or _native.mint_id()
     token = _correlation.set(chosen)
     try:
@@ -82,13 +115,13 @@ def deadline() -> float | None: ...
 def deadline(default: float) -> float: ...
 def deadline(default: float | None = None) -> float | None:
     """Seconds left of the nearest deadline that this code runs under, else `default`."""
-    left = _left(_deadline.get())
+    left = _left(_due())
     return default if left is None else left
 
 
 def deadline_ms() -> int:
     """Whole milliseconds left of the context's deadline, rounded down; -1 if there is none."""
-    found = _deadline.get()
+    found = _due()
     return -1 if found is None else max(0, found - _native.clock_now()) // MS
 
 
@@ -121,6 +154,7 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
     """
     if not isinstance(headers, Mapping) and not hasattr(headers, "items"):
         raise ConfigError(f"expected a mapping of headers, not {type(headers).__name__}", path="receive.headers")
+    _settle()
     lower = {_text(name).lower(): _text(value) for name, value in headers.items()}
     id_header = lower.get("x-correlation-id") or lower.get("x-request-id") or ""
     id_token = _correlation.set(_native.clean_id(id_header) or _native.mint_id())
@@ -128,13 +162,11 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
     limit_token = key_token = None
     if limit.isascii() and limit.isdigit():
         due = _native.clock_now() + min(int(limit[:12]), _LONGEST_MS) * MS
-        before = _deadline.get()
-        limit_token = _deadline.set(due if before is None else min(due, before))
+        before = _due()
+        limit_token = _deadline.set(_native.Due(due if before is None else min(due, before)))
     key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
     if key is not None:
-        key_token = _current.set(
-            Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_deadline.get())
-        )
+        key_token = _say(Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_due()))
     try:
         yield
     finally:
@@ -149,6 +181,56 @@ def _text(value: object) -> str:
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
+class Frame:
+    """A call on the fast path that was said for real: its contexts, and what to take back of them."""
+
+    __slots__ = ("here", "letters", "tokens")
+
+    def __init__(self, here: Current, letters: list[Written] | None) -> None:
+        self.here = here
+        # Those of calls inside, if a retry of its own collects them.
+        self.letters = letters
+        self.tokens: list[tuple[Token[Any], Token[str | None]]] = []
+
+
+def _settle() -> None:
+    """Calls on the fast path say nothing of themselves in the context. This says it for those under way on this thread."""
+    _native.fast_settle(_current.get())
+
+
+def enter_frame(retries: bool, slot: int, around: Frame | Current | None) -> Frame:
+    """What a call on the fast path is, inside of another, of what a context said, or of what the context says now."""
+    outer = around.here if isinstance(around, Frame) else _said() if around is None else _or_none(around)
+    letters: list[Written] | None = [] if retries else None
+    here = Current(
+        attempt=1,
+        idempotency_key=outer.idempotency_key,
+        correlation_id=outer.correlation_id or _native.mint_id(),
+        _deadline=outer._deadline,
+        _letters=letters if retries else outer._letters,
+        _chain=outer._chain if slot < 0 else (*outer._chain, slot),
+    )
+    return Frame(here, letters)
+
+
+def enter_again(frame: Frame) -> None:
+    """Says for real, in a context that does not know it yet, that the call is under way."""
+    frame.tokens.append((_say(frame.here), _correlation.set(frame.here.correlation_id)))
+
+
+def leave_frame(frame: Frame) -> bool:
+    """The call is over. True if letters were written inside of it that its success recovers."""
+    for current, correlation in reversed(frame.tokens):
+        try:
+            _correlation.reset(correlation)
+            _current.reset(current)
+        except ValueError:
+            # Said in a context that was copied inside the call, and is not this one.
+            continue
+    frame.tokens.clear()
+    return bool(frame.letters)
+
+
 class attempt_context:
     """Runs an attempt, or a fallback, where `current()` and `deadline()` speak of it.
 
@@ -160,7 +242,8 @@ class attempt_context:
 
     def __enter__(self) -> None:
         here = self._here
-        self._tokens = (_current.set(here), _correlation.set(here.correlation_id), _deadline.set(here._deadline))
+        due = None if here._deadline is None else _native.Due(here._deadline)
+        self._tokens = (_say(here), _correlation.set(here.correlation_id), _deadline.set(due))
 
     def __exit__(self, *error: object) -> None:
         current, correlation, deadline = self._tokens
@@ -182,7 +265,8 @@ def redriven_id() -> str | None:
 @contextmanager
 def redriving(letter_id: str, redrives: int, correlation_id: str | None, idempotency_key: str | None) -> Generator[None, None, None]:
     """Runs the handler of a letter in the letter's own context."""
-    here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_deadline.get())
+    _settle()
+    here = Current(idempotency_key=idempotency_key, correlation_id=correlation_id or _correlation.get(), _deadline=_due())
     token = _redriven.set((letter_id, redrives))
     try:
         with attempt_context(here):

@@ -6,13 +6,15 @@ import json
 import math
 import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from seawall import _native
 from seawall._table import ERROR_CLASSES, ErrorCode, Reason
 
 _FAILURE = "__seawall_failure__"
 _NOTE = "seawall: "
+# In place of a `Failure`: the call was turned away without an attempt, and the error itself says all there is.
+_REFUSED = "refused"
 
 
 class SeawallError(Exception):
@@ -44,7 +46,8 @@ class SeawallError(Exception):
         self.correlation_id = correlation_id
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (_rebuild, (type(self), self.args, self.__dict__.copy()))
+        # The id is asked for first: it may be made only now.
+        return (_rebuild, (type(self), self.args, {"correlation_id": self.correlation_id, **self.__dict__}))
 
 
 def _rebuild(kind: type[SeawallError], args: tuple[Any, ...], state: dict[str, Any]) -> SeawallError:
@@ -55,10 +58,19 @@ def _rebuild(kind: type[SeawallError], args: tuple[Any, ...], state: dict[str, A
     return error
 
 
+class _LateId:
+    """The correlation id of a call that was turned away at once: made when somebody asks."""
+
+    def __get__(self, error: SeawallError | None, owner: type[SeawallError]) -> object:
+        return self if error is None else error.__dict__.setdefault("correlation_id", _native.mint_id())
+
+
 class RejectedError(SeawallError):
     """A policy refused the call, and the callee was not reached."""
 
     code: ErrorCode = "circuit.open"
+    if not TYPE_CHECKING:
+        correlation_id = _LateId()
 
     @property
     def http_status(self) -> int:
@@ -142,6 +154,13 @@ _CLASSES: dict[str, type[SeawallError]] = {
 }
 
 
+def refused_fields(error: SeawallError) -> dict[str, object]:
+    """The fields of an error that alone tells of its call. Its id is made when somebody asks, if its context had none."""
+    fields = {**error.__dict__, _FAILURE: _REFUSED}
+    del fields["correlation_id"]
+    return fields
+
+
 def make(code: ErrorCode, message: str, **fields: Any) -> SeawallError:
     """The error of a code, of the class that the table names."""
     return _CLASSES[ERROR_CLASSES[code][0]](message, code=code, **fields)
@@ -193,6 +212,8 @@ class Failure:
 def failure(error: BaseException) -> Failure | None:
     """What is known about an error that came out of a policy, or None if none raised it."""
     found = getattr(error, _FAILURE, None)
+    if found is _REFUSED and isinstance(error, SeawallError):
+        return Failure((), None, error.policy, error.key, error.correlation_id or "", None, False)
     return found if isinstance(found, Failure) else None
 
 

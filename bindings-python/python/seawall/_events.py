@@ -44,10 +44,12 @@ def on_event(hook: Hook) -> Callable[[], None]:
         return hook(event)
 
     _hooks = (*_hooks, subscribed)
+    _native.fast_hooks(True)
 
     def unsubscribe() -> None:
         global _hooks
         _hooks = tuple(each for each in _hooks if each is not subscribed)
+        _native.fast_hooks(bool(_hooks))
 
     return unsubscribe
 

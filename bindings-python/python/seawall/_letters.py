@@ -82,9 +82,9 @@ def record(session: Session) -> bool:
     return True
 
 
-def recover(session: Session) -> None:
+def recover(letters: list[_context.Written]) -> None:
     """A retry succeeded after all: what was recorded of its earlier attempts needs no redrive. Never raises."""
-    for queue, store, correlation_id, operation in dict.fromkeys(session.inner_letters):
+    for queue, store, correlation_id, operation in dict.fromkeys(letters):
         try:
             open_queue(queue, store).archive(correlation_id, operation)
         except Exception:

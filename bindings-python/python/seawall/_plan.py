@@ -23,7 +23,7 @@ _JUDGES = (
 _INHERIT = ("retry", "circuit_breaker")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """One strategy as it was written: the data that crosses the boundary, and the callables that stay here."""
 
@@ -34,7 +34,7 @@ class Part:
     key: object = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A resolved policy. `tests` and `late_tests` are the bits and tests for an attempt's error and for the final one."""
 
@@ -73,12 +73,14 @@ def note_load() -> None:
     """A policy file was loaded: named policies are to be resolved again."""
     global _loads
     _loads += 1
+    _native.fast_stale()
 
 
 def note_reset() -> None:
     """All state was forgotten: every policy is to be resolved again."""
     global _resets
     _resets += 1
+    _native.fast_stale()
     _stale.forget()
 
 
@@ -90,6 +92,7 @@ def set_disabled(on: bool) -> bool:
     """Switches all policies off or on; gives what was before."""
     global _disabled
     before, _disabled = _disabled, on
+    _native.fast_stale()
     return before
 
 
@@ -100,6 +103,10 @@ def is_disabled() -> bool:
 
 class Written:
     """A policy as written, resolved at its first call. Thread-safe."""
+
+    __slots__ = (
+        "__weakref__", "_code", "_lock", "_mode", "_plan", "_results", "_tests", "key", "label", "mode_of", "name", "parts"
+    )
 
     def __init__(
         self, name: str | None, parts: list[Part], key: object, on: object, ignore: object, mode: object = None
@@ -182,7 +189,7 @@ class Written:
             late_tests=tuple((bit, test) for bit, test, early in self._tests if not early),
             result_tests=self._results,
             keeps_stale=bool(info.get("stale")),
-            stale=_stale.values_of(self.name),
+            stale=_stale.values_of(self.name) if info.get("stale") else _stale.NONE,
             is_threaded=bool((effective.get("timeout") or {}).get("thread")),
             loads=loads,
             resets=resets,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable
 from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
@@ -94,40 +93,18 @@ class Policy(Generic[F_co]):
         return guarded
 
     def _guarded(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        from seawall import _astream, _stream
+        from seawall import _astream, _fast, _stream
 
         if inspect.isasyncgenfunction(fn):
             return _astream.guard(self._written, self._view, fn)
         if _asyncness.is_async(fn):
-            return self._guard_async(fn)
+            return _fast.guard_async(self._written, self._view, fn)
         timeout = self._written.parts.get("timeout")
         if "hedge" in self._written.parts and not (timeout and timeout.data.get("thread")):
             raise ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self._path}.hedge")
         if inspect.isgeneratorfunction(fn):
             return _stream.guard(self._written, self._view, fn)
-        return self._guard_sync(fn)
-
-    def _guard_sync(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        from seawall._sync import run
-
-        written, view = self._written, self._view
-
-        @functools.wraps(fn)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            return run(written, view, fn, args, kwargs)
-
-        return guarded
-
-    def _guard_async(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        from seawall._async import run
-
-        written, view = self._written, self._view
-
-        @functools.wraps(fn)
-        async def guarded(*args: Any, **kwargs: Any) -> Any:
-            return await run(written, view, fn, args, kwargs)
-
-        return guarded
+        return _fast.guard_sync(self._written, self._view, fn)
 
     def call(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | F_co:
         """Calls a function under this policy. Raises `ConfigError` if it is async or gives an awaitable: use `acall`."""

@@ -28,6 +28,9 @@ class Values:
         self.has_told = False
 
 
+# Those of policies that keep none.
+NONE = Values()
+
 _named: dict[str, Values] = {}
 _named_lock = threading.Lock()
 

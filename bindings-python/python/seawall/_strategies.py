@@ -278,7 +278,7 @@ def chaos(
     if not isinstance(outcome, Unset):
         outcomes = _weighted(outcome)
         part.code["outcome"] = tuple((callable(what), what) for what, _ in outcomes)
-        part.data["outcome"] = {"faults": 1 if len(outcomes) == 1 else [weight for _, weight in outcomes]}
+        part.data["outcome"] = {"faults": [weight for _, weight in outcomes]}
     if behavior is not None:
         if not callable(behavior):
             raise ConfigError(f"expected a function, not {behavior!r}", path="chaos.behavior")

@@ -76,6 +76,8 @@ class _Callee:
         try:
             if self._source is None:
                 self._source = self._make()
+            else:
+                _context.say_again()
             if how == SEND:
                 # A plain iterator has no `send`, and never started generators take None alone.
                 return ITEM, next(self._source) if given is None else self._source.send(given)
@@ -117,7 +119,7 @@ class _Driver(Driver):
         finally:
             self.close()
         if finish[1] == _call.VALUE and session.inner_letters:
-            _letters.recover(session)
+            _letters.recover(session.inner_letters)
         value = session.finish(finish[1], finish[2])
         if finish[1] == _call.FALLBACK_VALUE:
             return (yield from value)

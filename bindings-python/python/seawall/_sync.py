@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from seawall import _call, _clock, _context, _errors, _events, _letters, _plan
+from seawall import _call, _clock, _context, _errors, _events, _letters, _native, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._inbox import Inbox
 from seawall._plan import Written
@@ -31,6 +31,31 @@ def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, .
     if _plan.is_disabled():
         return fn(*args, **kwargs)
     return Driver(Session(written, view, fn, args, kwargs, is_sync=True)).run()
+
+
+def resume(
+    written: Written,
+    view: View,
+    fn: Callable[..., Any],
+    native: _native.Call,
+    frame: _context.Frame | None,
+    is_value: bool,
+    outcome: Any,
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    """Goes on with a call whose first attempt ran without a driver, and ended so."""
+    try:
+        session = Session(written, view, fn, args, kwargs, is_sync=True, resumed=(native, frame))
+        session.outcomes[1] = (is_value, outcome)
+    except BaseException:
+        _call.let_go(native)
+        raise
+    finally:
+        # The error's traceback comes to lead here, and would keep the error alive.
+        del outcome
+    driver = Driver(session)
+    return driver.run(lambda: driver.interruptible(session.resumed))
 
 
 def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
@@ -61,20 +86,19 @@ class Driver:
         self.lock = threading.Lock()
         self.is_over = False
 
-    def run(self) -> Any:
+    def run(self, begin: Callable[[], list[Op]] | None = None) -> Any:
         try:
-            finish = self.loop()
+            finish = self.loop((begin or self.native.start)())
         except BaseException:
             self.session.give_up()
             raise
         finally:
             self.close()
         if finish[1] == _call.VALUE and self.session.inner_letters:
-            _letters.recover(self.session)
+            _letters.recover(self.session.inner_letters)
         return self.session.finish(finish[1], finish[2])
 
-    def loop(self) -> Op:
-        ops = self.native.start()
+    def loop(self, ops: list[Op]) -> Op:
         while True:
             action, finish = self.perform(ops)
             if finish is not None:

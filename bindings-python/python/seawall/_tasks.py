@@ -26,9 +26,9 @@ class Driver(_async.Driver):
         self.doomed: set[int] = set()
         self.is_over = False
 
-    async def perform_all(self) -> Op:
+    async def perform_all(self, ops: list[Op]) -> Op:
         try:
-            return await super().perform_all()
+            return await super().perform_all(ops)
         finally:
             self.is_over = True
             await self.all_cleaned_up()

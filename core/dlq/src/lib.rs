@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod export;
 mod failure;
 mod fingerprint;
 mod lenient;
@@ -54,5 +55,6 @@ pub use record::{Origin, Record, RecordId, Redaction, SCHEMA, State, Times};
 pub use redrive::Redrive;
 pub use registry::{default_store_url, register_store, store_at};
 pub use store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Finding, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token,
+    Write,
 };

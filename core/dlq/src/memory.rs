@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use parking_lot::Mutex;
 
 use crate::store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Finding, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token, Write,
 };
 use crate::{DlqError, Query, Record, RecordId, State};
 
@@ -63,6 +63,9 @@ impl Rows {
     }
 
     fn append(&mut self, record: &Record, write: &Write) -> Appended {
+        if self.by_id.contains_key(&self.find(record.id)) {
+            return Appended::Stored(record.id);
+        }
         let mark = self.next_mark();
         let ready = Query::in_state(&record.queue, State::Ready);
         let twin = self.matching(&ready, write.now).find(|row| row.record.same_work(record, write.within_retry));
@@ -261,6 +264,16 @@ impl DeadLetterStore for MemoryStore {
             stats.bytes += row.record.to_bytes()?.len() as u64;
         }
         Ok(stats)
+    }
+
+    fn queues(&self) -> Result<Vec<String>, DlqError> {
+        let rows = self.rows.lock();
+        let names: std::collections::BTreeSet<&str> = rows.by_id.values().map(|row| row.record.queue.as_str()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
+    }
+
+    fn doctor(&self) -> Result<Vec<Finding>, DlqError> {
+        Ok(Vec::new())
     }
 
     fn purge(&self, query: &Query, dry_run: bool, now: i64) -> Result<Purged, DlqError> {

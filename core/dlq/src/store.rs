@@ -185,6 +185,15 @@ pub struct Stats {
     pub oldest: Option<i64>,
 }
 
+/// Something about a store that somebody should see to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Where: a file, a setting.
+    pub place: String,
+    /// What is wrong, and what would be right.
+    pub message: String,
+}
+
 /// What a purge removed, or in a dry run would remove.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Purged {
@@ -198,7 +207,7 @@ pub trait DeadLetterStore: Send + Sync {
     /// What it can do.
     fn caps(&self) -> Caps;
 
-    /// Adds records, all or none. One that is the same work as a ready letter is merged into it.
+    /// Adds records, all or none. One that is the same work as a ready letter is merged into it; one whose id is known changes nothing.
     ///
     /// # Errors
     /// `store.busy` after `write.by`, `store.full` without space, `store.failed` else.
@@ -276,6 +285,18 @@ pub trait DeadLetterStore: Send + Sync {
     /// # Errors
     /// `store.failed`.
     fn stats(&self, queue: &str, now: i64) -> Result<Stats, DlqError>;
+
+    /// The queues that hold letters, by name.
+    ///
+    /// # Errors
+    /// `store.failed`.
+    fn queues(&self) -> Result<Vec<String>, DlqError>;
+
+    /// What is wrong with the store, or soon will be. Empty: nothing.
+    ///
+    /// # Errors
+    /// What keeps it from being looked at.
+    fn doctor(&self) -> Result<Vec<Finding>, DlqError>;
 
     /// Removes matching letters for good.
     ///

@@ -38,6 +38,8 @@ pub enum Fault {
     GrantForgotten,
     /// How many outcomes a count window holds is read without an order.
     HeadReadRelaxed,
+    /// A success looks for failures first and counts after.
+    TroubleLooksFirst,
     /// The arrival time is stored, not exchanged.
     TurnTakenByStore,
     /// A reservation is returned though it is not the last.

@@ -51,6 +51,20 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
 }
 
 #[test]
+fn drained_successes_count_in_a_window_in_time() {
+    let options = Breaker { window: Window::Time(1_000), ..options() };
+    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
+    let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
+    let behind = Behind::default();
+    let port = Port { words: &words, behind: &behind };
+    port.rewrite_gate(&cell, 0, 64);
+    assert!((0..3).all(|_| count_success(&words, 0)));
+    port.drain(&cell, 500);
+    assert_eq!((cell.counts(500).total, cell.counts(9_999).total, cell.counts(10_000).total), (3, 3, 0));
+}
+
+#[test]
 fn what_was_counted_before_a_transition_never_votes_after_it() {
     let options = options();
     let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();

@@ -133,6 +133,11 @@ impl Call {
         }
     }
 
+    /// Says which correlation id it has, before its first input.
+    pub fn identify(&mut self, correlation_id: &str) {
+        correlation_id.clone_into(&mut self.correlation_id);
+    }
+
     /// Tells, before the start, whose slots the caller's attempts hold already. Gives the number that stands for this call's own slot in the
     /// chains of the calls inside it.
     pub fn within(&mut self, chain: &[u64]) -> u64 {

@@ -3,8 +3,8 @@
 //! A grip is good while nobody has changed the policy: [`Grip::is_current`] is one load. Whoever finds it stale lets go of it and makes a
 //! [`Call`](crate::Call).
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use seawall_engine::chance::Source;
 use seawall_engine::pipeline::Policy as EnginePolicy;
@@ -13,6 +13,7 @@ use seawall_engine::policy::bulkhead::{Bulkhead, Waiters};
 use seawall_engine::policy::rate_limit::RateLimit;
 use seawall_engine::policy::retry::Budget;
 use seawall_engine::step::Transition;
+use seawall_engine::time::MS;
 
 use crate::events;
 use crate::force::View;
@@ -42,7 +43,8 @@ pub struct Place {
 pub struct Grip {
     changes: u64,
     pub(crate) policy: Arc<Policy>,
-    lanes: Arc<Table>,
+    /// For whoever counts by thread.
+    lanes: OnceLock<Arc<Table>>,
     pub(crate) state: Arc<KeyState>,
     /// That there is a breaker, and nothing else that a call would have to look at.
     is_breaker_alone: bool,
@@ -84,11 +86,10 @@ impl Grip {
         let is_breaker_alone = breaker.is_some() && rate_limit.is_none() && bulkhead.is_none() && retry.is_none();
         let source = policy.env(&view, &state, None).source;
         let breaker_words = Arc::clone(&state.breaker);
-        let lanes = Arc::clone(policy.counters.lanes.table());
         Ok(Self {
             changes,
             policy: Arc::clone(policy),
-            lanes,
+            lanes: OnceLock::new(),
             state,
             is_breaker_alone,
             breaker,
@@ -177,15 +178,51 @@ impl Grip {
         Place { before: before.wrapping_add(self.policy.begun_in_machine()), lane }
     }
 
+    /// The same for threads that take turns, as under an interpreter's lock: places are exact across them, for one locked instruction.
+    #[inline]
+    #[must_use]
+    pub fn begin_in_turn(&self) -> Place {
+        Place { before: self.policy.begin_in_turn(), lane: usize::MAX }
+    }
+
     pub(crate) fn ordinal(&self, place: Place) -> u64 {
         place.before.wrapping_add(self.policy.counters.lanes.begun_elsewhere(place.lane))
+    }
+
+    /// Counts a call that passed, of threads that take turns.
+    #[inline]
+    pub fn pass_in_turn(&self) {
+        self.policy.counters.turns.pass();
+    }
+
+    /// Counts a call that was turned away, likewise.
+    pub fn reject_in_turn(&self) {
+        self.policy.counters.turns.reject();
     }
 
     /// Where this thread counts.
     #[inline]
     #[must_use]
     pub fn lane(&self) -> Lane<'_> {
-        lanes::lane(&self.lanes)
+        lanes::lane(self.lanes.get_or_init(|| Arc::clone(self.policy.counters.lanes.table())))
+    }
+
+    /// Counts a rejection whose event repeats one that was told loudly a moment ago; false, and nothing is counted, if it is to be loud.
+    #[must_use]
+    pub fn repeats(&self, code: &str, now: u64) -> bool {
+        self.state.repeats.quiet(code, now / MS)
+    }
+
+    /// What stands for the bulkhead's slot in the chains of the calls inside one.
+    #[must_use]
+    pub fn slot(&self) -> u64 {
+        self.state.id
+    }
+
+    /// The label of the policy.
+    #[must_use]
+    pub fn label(&self) -> String {
+        self.policy.label()
     }
 
     /// Counts a transition that a result without the machine has caused; gives its record.

@@ -1,7 +1,8 @@
 //! Counts of calls that do without the machine, one lane per thread.
 //!
 //! A lane that one thread alone writes needs no locked instruction, and shares no cache line. Threads take numbers; the first have lanes of
-//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time.
+//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time. Lanes are made as
+//! their threads come, so that a policy that one thread uses has one.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -60,11 +61,16 @@ pub(crate) struct Words {
 }
 
 /// All lanes of one policy.
-pub(crate) type Table = [CachePadded<Words>; LANES];
+pub(crate) type Table = [OnceLock<Box<CachePadded<Words>>>; LANES];
 
 /// The lanes of one policy, made by the first who asks for them.
 #[derive(Default)]
 pub(crate) struct Lanes(OnceLock<Arc<Table>>);
+
+#[cold]
+fn shared_or_new(number: usize) -> usize {
+    if number == NONE { take_number() } else { SHARED }
+}
 
 /// Where one thread counts.
 #[derive(Clone, Copy)]
@@ -77,23 +83,32 @@ pub struct Lane<'a> {
 #[inline]
 pub(crate) fn lane(table: &Table) -> Lane<'_> {
     let number = NUMBER.get();
-    // A thread without a number is beyond all lanes.
     let number = if number < SHARED { number } else { shared_or_new(number) };
-    Lane { words: &table[number & SHARED], number }
+    let lane = &table[number & SHARED];
+    let words = match lane.get() {
+        Some(words) => words,
+        None => make(lane),
+    };
+    Lane { words, number }
 }
 
 #[cold]
-fn shared_or_new(number: usize) -> usize {
-    if number == NONE { take_number() } else { SHARED }
+fn make(lane: &OnceLock<Box<CachePadded<Words>>>) -> &CachePadded<Words> {
+    lane.get_or_init(Box::default)
 }
 
 impl Lanes {
+    /// For whoever asks often.
     pub(crate) fn table(&self) -> &Arc<Table> {
         self.0.get_or_init(Arc::default)
     }
 
+    fn all(&self) -> impl Iterator<Item = &Words> {
+        self.0.get().into_iter().flat_map(|table| table.iter()).filter_map(OnceLock::get).map(|lane| &***lane)
+    }
+
     fn sum(&self, word: impl Fn(&Words) -> &AtomicU64) -> u64 {
-        self.0.get().map_or(0, |lanes| lanes.iter().map(|lane| word(lane).load(Ordering::Relaxed)).sum())
+        self.all().map(|lane| word(lane).load(Ordering::Relaxed)).fold(0, u64::wrapping_add)
     }
 
     /// Calls that have begun and may draw.
@@ -103,7 +118,7 @@ impl Lanes {
 
     /// Those of all lanes but one.
     pub(crate) fn begun_elsewhere(&self, number: usize) -> u64 {
-        let own = self.0.get().and_then(|lanes| lanes.get(number)).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
+        let own = self.0.get().and_then(|table| table.get(number)?.get()).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
         self.begun().wrapping_sub(own)
     }
 
@@ -119,7 +134,7 @@ impl Lanes {
 
     /// Only while no call runs.
     pub(crate) fn forget(&self) {
-        for lane in self.0.get().into_iter().flat_map(|lanes| lanes.iter()) {
+        for lane in self.all() {
             lane.begun.store(0, Ordering::Relaxed);
             lane.passed.store(0, Ordering::Relaxed);
             lane.rejected.store(0, Ordering::Relaxed);

@@ -13,6 +13,7 @@ use crate::clock;
 use crate::force::View;
 use crate::lanes::Lanes;
 use crate::policy::Policy;
+use crate::turns::Turns;
 
 const STATES: [State; 5] = [State::Closed, State::Open, State::HalfOpen, State::Isolated, State::Disabled];
 
@@ -46,6 +47,7 @@ pub(crate) struct Counters {
     overflow: AtomicU64,
     /// What is counted by thread.
     pub(crate) lanes: Lanes,
+    pub(crate) turns: Turns,
 }
 
 fn up(counter: &AtomicU64) {
@@ -110,6 +112,7 @@ impl Counters {
             .chain(single)
             .for_each(|counter| counter.store(0, Ordering::Relaxed));
         self.lanes.forget();
+        self.turns.forget();
     }
 }
 
@@ -120,7 +123,8 @@ fn samples(policy: &Policy) -> Vec<Sample> {
     let counters = &policy.counters;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut samples: Vec<Sample> = Vec::new();
-    let (passed, rejected) = (counters.lanes.passed(), counters.lanes.rejected());
+    let (lanes, turns) = (&counters.lanes, &counters.turns);
+    let (passed, rejected) = (lanes.passed() + turns.passed(), lanes.rejected() + turns.rejected());
     samples.extend(CALL_ENDS.iter().zip(&counters.calls).enumerate().map(|(place, (end, count))| {
         let lanes = [(CallEnd::Success, passed), (CallEnd::Rejected, rejected)];
         let by_lane: u64 = lanes.iter().filter(|(end, _)| *end as usize == place).map(|(_, count)| count).sum();

@@ -132,6 +132,12 @@ impl Policy {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// Counts a call as one of the machine's; gives how many of those had begun.
+    #[inline]
+    pub(crate) fn begin_in_turn(&self) -> u64 {
+        self.calls.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How many calls have begun in the machine.
     #[inline]
     pub(crate) fn begun_in_machine(&self) -> u64 {
@@ -141,7 +147,8 @@ impl Policy {
     /// Calls that a [`Grip`](crate::Grip) has passed or turned away.
     #[must_use]
     pub fn quick_calls(&self) -> u64 {
-        self.counters.lanes.passed() + self.counters.lanes.rejected()
+        let (lanes, turns) = (&self.counters.lanes, &self.counters.turns);
+        lanes.passed() + lanes.rejected() + turns.passed() + turns.rejected()
     }
 
     /// Whether a mode was set by hand and holds.

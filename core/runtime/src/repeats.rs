@@ -27,6 +27,18 @@ impl Repeats {
         });
         told
     }
+
+    /// Counts a rejection that is not to be told loudly; false, and nothing is counted, if it is.
+    pub(crate) fn quiet(&self, code: &str, now_ms: u64) -> bool {
+        let Some(place) = CODES.iter().position(|known| *known == code) else { return false };
+        // Relaxed, as above.
+        let counted = self.0[place].fetch_update(Ordering::Relaxed, Ordering::Relaxed, |word| {
+            let (loud_at, since) = (word >> COUNT_BITS, word & COUNT);
+            let is_loud = loud_at == 0 || now_ms + 1 >= loud_at + QUIET_MS;
+            (!is_loud).then(|| (loud_at << COUNT_BITS) | (since + 1).min(COUNT))
+        });
+        counted.is_ok()
+    }
 }
 
 #[cfg(test)]
@@ -42,5 +54,16 @@ mod tests {
         assert_eq!(repeats.loud("bulkhead.full", 999), Some(0), "another rejection has a count of its own");
         assert_eq!(repeats.loud("circuit.open", 1_000), Some(2));
         assert_eq!(repeats.loud("circuit.open", 5_000), Some(0));
+    }
+
+    #[test]
+    fn a_quiet_one_counts_only_where_it_is_quiet() {
+        let repeats = Repeats::default();
+        assert!(!repeats.quiet("circuit.open", 0), "the first is loud");
+        assert_eq!(repeats.loud("circuit.open", 0), Some(0));
+        assert!(repeats.quiet("circuit.open", 1));
+        assert!(!repeats.quiet("circuit.open", 1_000));
+        assert_eq!(repeats.loud("circuit.open", 1_000), Some(1));
+        assert!(!repeats.quiet("timeout.total", 1), "not watched: always loud");
     }
 }

@@ -65,11 +65,11 @@ struct Timer {
 /// One vector under way.
 pub(crate) struct Player<'a> {
     config: &'a Map<String, Value>,
-    is_stream: bool,
+    pub(crate) is_stream: bool,
     policy: Arc<Policy>,
     keyed: bool,
     pub(crate) now: u64,
-    calls: BTreeMap<String, Running>,
+    pub(crate) calls: BTreeMap<String, Running>,
     timers: Vec<Timer>,
     parked: BTreeMap<i64, String>,
     woken: VecDeque<String>,
@@ -134,14 +134,15 @@ impl<'a> Player<'a> {
         (self.transcript.into_lines(), self.seen)
     }
 
-    /// The callees that have not ended: call and attempt.
+    /// The callees that have not ended, and that a step may end: call and attempt.
     pub(crate) fn open(&self) -> Vec<(String, u32)> {
-        self.calls.iter().flat_map(|(name, running)| running.open.iter().map(|attempt| (name.clone(), *attempt))).collect()
+        let waiting = self.calls.iter().filter(|(_, running)| !running.stream.holds);
+        waiting.flat_map(|(name, running)| running.open.iter().map(|attempt| (name.clone(), *attempt))).collect()
     }
 
-    /// The calls that are not over.
+    /// The calls that are not over, and that may be given up: whoever holds an item stops instead.
     pub(crate) fn live(&self) -> Vec<String> {
-        self.calls.iter().filter(|(_, running)| !running.is_over).map(|(name, _)| name.clone()).collect()
+        self.calls.iter().filter(|(_, running)| !running.is_over && !running.stream.holds).map(|(name, _)| name.clone()).collect()
     }
 
     pub(crate) fn raced(&self) -> bool {
@@ -225,7 +226,8 @@ impl<'a> Player<'a> {
             }
             None => {
                 let value = step.value.clone().filter(|_| !is_stream).unwrap_or(Value::Null);
-                let bits = result_bits(config, &value);
+                // A stream has items, and no result that could be rejected.
+                let bits = if is_stream { 0 } else { result_bits(config, &value) };
                 running.values.insert(attempt, value);
                 (0, bits, 0, -1, String::new())
             }
@@ -277,7 +279,11 @@ impl<'a> Player<'a> {
                 let now = self.now;
                 return Ok(self.running(name)?.call.timer(now, u32::try_from(a).unwrap_or(9), 0));
             }
-            3 => self.timers.push(Timer { at: self.now + c.unsigned_abs() * MS, call: name.to_owned(), reason: a, attempt: b }),
+            3 => {
+                // A timer that is armed anew takes the place of the one before.
+                self.timers.retain(|timer| (timer.call.as_str(), timer.reason, timer.attempt) != (name, a, b));
+                self.timers.push(Timer { at: self.now + c.unsigned_abs() * MS, call: name.to_owned(), reason: a, attempt: b });
+            }
             4 => {
                 self.parked.insert(a, name.to_owned());
             }

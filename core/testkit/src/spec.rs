@@ -29,7 +29,7 @@ pub(crate) fn spec(vector: &Vector) -> String {
         }
         if let Some(outcomes) = options.get("outcome").and_then(Value::as_array) {
             let weights: Vec<Value> = outcomes.iter().map(|one| one.get("weight").cloned().unwrap_or(json!(1))).collect();
-            options.insert("outcome".into(), if weights.len() == 1 { json!({"faults": 1}) } else { json!({"faults": weights}) });
+            options.insert("outcome".into(), json!({"faults": weights}));
         }
     }
     // The raw runner is neither language, and callables are only allowed in code; vectors write durations as text in both.

@@ -41,8 +41,9 @@ const MAKERS = {
   timeout: (options) => seawall.timeout(camel(options)),
   fallback: makeFallback,
   dead_letter: ({ queue: _, ...options }, queue) => seawall.deadLetter(queue, { store: 'memory:', ...camel(options) }),
-  chaos: ({ fault, behavior, ...options }, _, __, behaves) => seawall.chaos({
+  chaos: ({ fault, behavior, outcome, ...options }, _, isStream, behaves) => seawall.chaos({
     ...camel(options),
+    ...(outcome === undefined ? {} : { outcome: outcome.map(({ value, weight = 1 }) => [() => (isStream ? [value] : value), weight]) }),
     ...(fault === undefined ? {} : { fault: () => new CalleeError(fault) }),
     ...(behavior === undefined ? {} : { behavior: () => behave(behavior, behaves) }),
   }),
@@ -55,7 +56,7 @@ function behave(error, behaves) {
   if (typeof error === 'string') throw new CalleeError(error);
 }
 
-/** A fallback of a stream answers with a stream of its one value. Beside options there is room for one step, as their value. */
+/** A fallback of a stream, as a value that chaos made up, answers with a stream of its one value. Beside options there is room for one step, as their value. */
 function makeFallback({ steps, ...rest }, _, isStream) {
   const options = camel(rest);
   if (steps === undefined) return seawall.fallback(isStream && 'value' in options ? { ...options, value: [options.value] } : options);
@@ -74,7 +75,6 @@ function camel(options) {
       const option = name.replace(/_([a-z])/g, (_, letter) => letter.toUpperCase());
       if (name === 'on_result') return [option, (result) => value.some((rejected) => JSON.stringify(rejected) === JSON.stringify(result))];
       if (name === 'stale_key') return [option, (payload) => value[payload] ?? payload];
-      if (name === 'outcome') return [option, value.map(({ value: result, weight = 1 }) => [() => result, weight])];
       if ((name === 'retry_budget' || name === 'abort_when') && value !== null && typeof value === 'object') return [option, camel(value)];
       return [option, value];
     }),

@@ -1,4 +1,7 @@
-"""Plays the vectors through asyncio: one task per open call, in one loop."""
+"""Plays the vectors through asyncio: one task per open call, in one loop.
+
+Each vector is played by the drivers, through `policy.acall`; and once more by a decorated function, which may take the fast path.
+"""
 
 from __future__ import annotations
 
@@ -15,12 +18,13 @@ from vectors import Step, Transcript, Vector
 class Player:
     """One vector under way."""
 
-    def __init__(self, vector: Vector, clock: testing.Clock) -> None:
+    def __init__(self, vector: Vector, clock: testing.Clock, is_fast: bool) -> None:
         self.clock = clock
         self.virtual = clock._virtual
         self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=False, behaves=self.behaved)
+        self.decorated = self.policy(self.callee) if is_fast else None
         self.stream = self.policy(self.items) if vector.get("stream") else None
         # What the consumers of streams wait for that hold their item, and those that will hold the next.
         self.held: dict[str, asyncio.Future[bool]] = {}
@@ -55,7 +59,7 @@ class Player:
                     await self.consume(self.stream(name), name)
             else:
                 with vectors.named(self.vector, name):
-                    result = await self.policy.acall(self.callee, name)
+                    result = await (self.decorated(name) if self.decorated is not None else self.policy.acall(self.callee, name))
                 self.transcript.returned(name, result)
         except asyncio.CancelledError:
             self.transcript.cancelled(name)
@@ -135,18 +139,26 @@ class Player:
         self.transcript.rests()
 
 
-def play(vector: Vector) -> list[str]:
+def play(vector: Vector, is_fast: bool = False) -> list[str]:
     if vector.get("abandons"):
         raise vectors.DoesNotApply("work that was cut outlives its call; asyncio awaits its cleanup instead")
 
     async def one() -> list[str]:
         with testing.clock(seed=vector.get("seed", 0)) as clock:
-            player = Player(vector, clock)
+            player = Player(vector, clock, is_fast)
             lines = await player.play(vector["steps"])
+            if is_fast:
+                vectors.FAST.count(player.policy, vector)
             return lines
 
     return asyncio.run(one())
 
 
+def play_fast(vector: Vector) -> list[str]:
+    if vector.get("stream"):
+        raise vectors.DoesNotApply("a stream is no ordinary call")
+    return play(vector, is_fast=True)
+
+
 if __name__ == "__main__":
-    vectors.run(play)
+    vectors.run(play, play_fast)

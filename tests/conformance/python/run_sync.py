@@ -1,5 +1,8 @@
 """Plays the vectors through ordinary calls: one thread per open call.
 
+Each vector is played by the drivers, through `policy.call`; and, where nothing has to be cut, once more by a decorated function, which may
+take the fast path.
+
 Unless a vector is cooperative its policy has `timeout(thread=True)`, so that callees that were walked away from stay open.
 Rest is counted, not waited for: each thread of ours holds a token of the virtual clock while it works.
 """
@@ -24,13 +27,14 @@ _PATIENCE = 20.0
 class Player:
     """One vector under way."""
 
-    def __init__(self, vector: Vector, virtual: _clock.VirtualTime, clock: testing.Clock) -> None:
+    def __init__(self, vector: Vector, virtual: _clock.VirtualTime, clock: testing.Clock, is_fast: bool = False) -> None:
         self.virtual = virtual
         self.clock = clock
-        self.is_cooperative = bool(vector.get("cooperative"))
+        self.is_cooperative = is_fast or bool(vector.get("cooperative"))
         self.vector = vector
         self.keys: dict[str, str] = {}
         self.policy = vectors.build(vector, self.keys, thread=not self.is_cooperative, behaves=self.behaved)
+        self.decorated = self.policy(self.callee) if is_fast else None
         self.stream = self.policy(self.items) if vector.get("stream") else None
         # What the consumers of streams wait for that hold their item, and those that will hold the next.
         self.held: dict[str, queue.SimpleQueue[bool]] = {}
@@ -67,7 +71,7 @@ class Player:
                     self.consume(self.stream(name), name)
             else:
                 with vectors.named(self.vector, name):
-                    result = self.policy.call(self.callee, name)
+                    result = self.decorated(name) if self.decorated is not None else self.policy.call(self.callee, name)
                 self.transcript.returned(name, result)
         except KeyboardInterrupt:
             self.transcript.cancelled(name)
@@ -201,5 +205,16 @@ def play(vector: Vector) -> list[str]:
         return Player(vector, virtual, clock).play(vector["steps"])
 
 
+def play_fast(vector: Vector) -> list[str]:
+    if vector.get("stream") or vector.get("abandons") or {"timeout", "hedge"} & set(vector["config"]):
+        raise vectors.DoesNotApply("only a thread can be walked away from")
+    virtual = _clock.VirtualTime(auto_advance=True, is_strict=True)
+    with testing._virtual(virtual, vector.get("seed", 0)) as clock:
+        player = Player(vector, virtual, clock, is_fast=True)
+        lines = player.play(vector["steps"])
+        vectors.FAST.count(player.policy, vector)
+        return lines
+
+
 if __name__ == "__main__":
-    vectors.run(play)
+    vectors.run(play, play_fast)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import seawall
+from seawall import _fast
 
 FOLDER = Path(__file__).resolve().parents[2] / "vectors"
 _VECTOR_KEYS = {"title", "config", "seed", "steps", "transcript", "cooperative", "abandons", "stream"}
@@ -112,7 +113,7 @@ def _part(strategy: str, options: dict[str, Any], name: str | None, is_stream: b
         keys = options.pop("stale_key")
         options["stale_key"] = lambda payload: keys.get(payload, payload)
     if strategy == "chaos" and "outcome" in options:
-        options["outcome"] = [(_outcome(one["value"]), one.get("weight", 1)) for one in options["outcome"]]
+        options["outcome"] = [(_outcome([one["value"]] if is_stream else one["value"]), one.get("weight", 1)) for one in options["outcome"]]
     if strategy == "fallback" and "steps" in options:
         steps = [_fallback_step(step, is_stream) for step in options.pop("steps")]
         return seawall.fallback(*steps, **options)
@@ -317,16 +318,42 @@ def administer(policy: seawall.Policy[Any], step: Step) -> None:
     verb(reason=step.get("reason", ""), expires_in=step.get("expires_in"))
 
 
-def main(play: Callable[[Vector], list[str]], arguments: list[str]) -> int:
-    """Plays the files named, or all, and tells what differs."""
+class Fast:
+    """Counts which calls took the fast path."""
+
+    def __init__(self) -> None:
+        self.begun = self.passed = self.handed_over = 0
+
+    def count(self, policy: seawall.Policy[Any], vector: Vector) -> None:
+        """Counts the calls of a vector, before its policy forgets them."""
+        self.begun += sum("start" in step for step in vector["steps"])
+        self.passed += policy._written.plan(None).native.quick_calls()
+        self.handed_over, _fast.handed_over = self.handed_over + _fast.handed_over, 0
+
+    def __str__(self) -> str:
+        return (
+            f"fast path: of {self.begun} calls {self.passed} took it to their end and {self.handed_over} to the end of their first attempt"
+        )
+
+
+FAST = Fast()
+
+
+def main(play: Callable[[Vector], list[str]], play_fast: Callable[[Vector], list[str]] | None, arguments: list[str]) -> int:
+    """Plays the files named, or all, and tells what differs. What `play_fast` cannot play, `play` has."""
     files = [Path(argument) for argument in arguments] or sorted(FOLDER.glob("*/*.json"))
     counts = {"passed": 0, "failed": 0, "skipped": 0}
     for path in files:
         for vector in read(path):
-            word, told = _judge(play, vector)
-            counts[word] += 1
-            if told:
-                print(f"{word}: {path.name}: {vector['title']}", *told, sep="\n    ")
+            for one in (play, play_fast):
+                word, told = ("skipped", []) if one is None else _judge(one, vector)
+                if one is play or word != "skipped":
+                    counts[word] += 1
+                    if told:
+                        way = " (decorated)" if one is play_fast else ""
+                        print(f"{word}: {path.name}: {vector['title']}{way}", *told, sep="\n    ")
+    if play_fast is not None:
+        print(FAST)
     print(", ".join(f"{count} {word}" for word, count in counts.items()))
     return 1 if counts["failed"] or not counts["passed"] else 0
 
@@ -347,18 +374,31 @@ class DoesNotApply(Exception):
     """The vector shows something that cannot happen with this driver."""
 
 
-def serve(play: Callable[[Vector], list[str]]) -> None:
+def serve(play: Callable[[Vector], list[str]], play_fast: Callable[[Vector], list[str]] | None) -> None:
     """Answers each vector, one line of JSON, with what came of it, one line of JSON, until the input ends."""
     for line in sys.stdin:
         answer: dict[str, Any]
         try:
             (vector,) = checked([json.loads(line)], "stdin")
             answer = {"transcript": play(vector)}
+            if play_fast is not None:
+                answer = _agreed(answer, play_fast, vector)
         except DoesNotApply as why:
             answer = {"skipped": str(why)}
         except Exception:
             answer = {"error": traceback.format_exc()}
         print(json.dumps(answer), flush=True)
+
+
+def _agreed(answer: dict[str, Any], play_fast: Callable[[Vector], list[str]], vector: Vector) -> dict[str, Any]:
+    """The answer, if a decorated function gives the same."""
+    try:
+        quickly = play_fast(vector)
+    except DoesNotApply:
+        return answer
+    if quickly == answer["transcript"]:
+        return answer
+    return {"error": "\n".join(difflib.unified_diff(answer["transcript"], quickly, "the drivers", "decorated", lineterm=""))}
 
 
 def reach(play: Callable[[Vector], list[str]]) -> None:
@@ -384,11 +424,11 @@ def reach(play: Callable[[Vector], list[str]]) -> None:
     print(json.dumps({kind: sorted(names) for kind, names in seen.items()}))
 
 
-def run(play: Callable[[Vector], list[str]]) -> None:
+def run(play: Callable[[Vector], list[str]], play_fast: Callable[[Vector], list[str]] | None = None) -> None:
     """The whole program."""
     if sys.argv[1:] == ["--reach"]:
         return reach(play)
     if sys.argv[1:] == ["--stdin"]:
-        serve(play)
+        serve(play, play_fast)
     else:
-        sys.exit(main(play, sys.argv[1:]))
+        sys.exit(main(play, play_fast, sys.argv[1:]))

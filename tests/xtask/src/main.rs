@@ -4,6 +4,7 @@
 //! Every chore ends with `N passed, N failed` and fails if anything did.
 
 mod arrows;
+mod count;
 mod graph;
 mod markdown;
 mod mirror;
@@ -11,6 +12,7 @@ mod msrv;
 mod pages;
 mod python;
 mod schema;
+mod topics;
 mod typescript;
 
 use std::process::ExitCode;

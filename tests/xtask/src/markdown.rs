@@ -19,27 +19,36 @@ pub fn render() -> String {
         options(&mut text, &format!("`{strategy}`"), strategy);
     }
     options(&mut text, "Of every strategy", "*");
-    errors(&mut text);
-    *text_of(&mut text, "Reasons", "Why a retry stopped, as `failure(error).reason`.", &["reason", "meaning"]) +=
-        &REASONS.iter().map(|(name, doc)| format!("| `{name}` | {doc} |\n")).collect::<String>();
-    events(&mut text);
-    metrics(&mut text);
+    section(&mut text, "Errors", "Codes never change; nobody need match a message.", &error_rows(|_| true));
+    section(&mut text, "Reasons", "Why a retry stopped, as `failure(error).reason`.", &reason_rows());
+    let doc = "Every event also carries `event`, `severity`, `policy`, `correlation_id`, and `key` where there is one.";
+    section(&mut text, "Events", doc, &event_rows(|_| true));
+    section(&mut text, "Metrics", "Every metric also carries the label `policy`.", &metric_rows(|_| true));
     text
 }
 
-/// Opens a section with a table and returns the text, so that rows can follow.
-fn text_of<'a>(text: &'a mut String, title: &str, doc: &str, columns: &[&str]) -> &'a mut String {
-    let _ = write!(text, "\n## {title}\n\n{doc}\n\n| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()));
-    text
+/// Writes a section with a table.
+fn section(text: &mut String, title: &str, doc: &str, rows: &str) {
+    let _ = write!(text, "\n## {title}\n\n{doc}\n\n{rows}");
 }
 
-/// The table of one strategy's options, or of those that all have (`*`), under a title.
-pub fn options(text: &mut String, title: &str, strategy: &str) {
-    let _ = write!(text, "\n### {title}\n\n| option | takes | default | meaning |\n|---|---|---|---|\n");
+/// The head of a table.
+fn head(columns: &[&str]) -> String {
+    format!("| {} |\n|{}\n", columns.join(" | "), "---|".repeat(columns.len()))
+}
+
+fn options(text: &mut String, title: &str, strategy: &str) {
+    let _ = write!(text, "\n### {title}\n\n{}", option_rows(strategy));
+}
+
+/// The options of one strategy, `*` for those of all.
+pub fn option_rows(strategy: &str) -> String {
+    let mut text = head(&["option", "takes", "default", "meaning"]);
     for row in OPTIONS.iter().filter(|row| row.strategy == strategy) {
         let default = if row.default.is_empty() { String::new() } else { format!("`{}`", row.default) };
         let _ = writeln!(text, "| `{}` | {} | {default} | {} |", row.name, takes(row), row.doc);
     }
+    text
 }
 
 /// What an option takes, with its bounds, in words.
@@ -76,27 +85,37 @@ fn duration(ms: u64) -> String {
     fitting.map_or_else(|| format!("{ms}ms"), |(size, unit)| format!("{}{unit}", ms / size))
 }
 
-fn errors(text: &mut String) {
-    let text = text_of(text, "Errors", "Codes never change; nobody need match a message.", &["code", "class", "HTTP", "raised when"]);
-    for row in ERRORS {
+/// The error codes that `wanted` names.
+pub fn error_rows(wanted: impl Fn(&str) -> bool) -> String {
+    let mut text = head(&["code", "class", "HTTP", "raised when"]);
+    for row in ERRORS.iter().filter(|row| wanted(row.code)) {
         let status = if row.http_status == 0 { String::new() } else { row.http_status.to_string() };
         let _ = writeln!(text, "| `{}` | `{}` | {status} | {} |", row.code, row.class, row.doc);
     }
+    text
 }
 
-fn events(text: &mut String) {
-    let doc = "Every event also carries `event`, `severity`, `policy`, `correlation_id`, and `key` where there is one.";
-    let text = text_of(text, "Events", doc, &["event", "severity", "fields", "emitted when"]);
-    for row in EVENTS {
+/// Why a retry stops.
+pub fn reason_rows() -> String {
+    head(&["reason", "meaning"]) + &REASONS.iter().map(|(name, doc)| format!("| `{name}` | {doc} |\n")).collect::<String>()
+}
+
+/// The events that `wanted` names.
+pub fn event_rows(wanted: impl Fn(&str) -> bool) -> String {
+    let mut text = head(&["event", "severity", "fields", "emitted when"]);
+    for row in EVENTS.iter().filter(|row| wanted(row.name)) {
         let _ = writeln!(text, "| `{}` | {} | {} | {} |", row.name, row.severity, code_list(row.fields), row.doc);
     }
+    text
 }
 
-fn metrics(text: &mut String) {
-    let text = text_of(text, "Metrics", "Every metric also carries the label `policy`.", &["metric", "type", "labels", "meaning"]);
-    for row in METRICS {
+/// The metrics that `wanted` names.
+pub fn metric_rows(wanted: impl Fn(&str) -> bool) -> String {
+    let mut text = head(&["metric", "type", "labels", "meaning"]);
+    for row in METRICS.iter().filter(|row| wanted(row.name)) {
         let _ = writeln!(text, "| `{}` | {} | {} | {} |", row.name, row.kind, code_list(row.labels), row.doc);
     }
+    text
 }
 
 fn code_list(items: &[&str]) -> String {

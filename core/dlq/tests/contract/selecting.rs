@@ -15,6 +15,7 @@ pub const CASES: &[Case] = &[
     ("stats count by state", stats),
     ("purge wants a filter or all", purge),
     ("queues do not see each other", apart),
+    ("letters leave as lines and come back", export),
     ("secrets never reach the store", secrets),
 ];
 
@@ -191,4 +192,45 @@ fn secrets(bench: &Bench) {
     let page = seawall_dlq::Page { limit: 9, after: None };
     let stored = bench.store.peek(&Query::all(bench.queue.name()), &page, bench.now()).unwrap()[0].to_bytes().unwrap();
     assert!(!stored.windows(7).any(|part| part == b"hunter2"));
+}
+
+fn export(bench: &Bench) {
+    let other = seawall_dlq::Queue::on(bench.store.clone(), &format!("{}, moved", bench.queue.name()), || 0);
+    let spelt = r#"{"z": 1, "a": [1.50, 12345678901234567890123], "é": null}"#;
+    let whole = json!({"error": {"type": "E", "message": "m", "causes": [{"type": "C"}], "own": [1]}, "idempotency_key": "k", "correlation_id": "c",
+        "key": "t", "headers": {"a": ["1"]}, "policy": "p", "operation": "o", "language": "node", "attempts": [{}, {}]});
+    let mut letter = whole.to_string();
+    letter.insert_str(1, &format!(r#""payload": {spelt}, "#));
+    let first = bench.queue.put(&letter).unwrap();
+    let second = bench.put(&json!({"payload_base64": "AP8=", "content_type": "application/octet-stream"}));
+    bench.queue.park(&json!({"id": second}).to_string()).unwrap();
+    let (lines, last) = bench.queue.export("", 1000, None).unwrap();
+    assert_eq!((lines.len(), last.as_deref()), (2, Some(first.as_str())), "newest first");
+    assert_eq!(bench.queue.export("", 1, Some(&second)).unwrap().0, lines[1..]);
+    assert!(lines[1].contains(&format!(r#""data":{spelt}"#)), "as it is spelt: {}", lines[1]);
+    let before = [&first, &second].map(|id| bench.get(id));
+    assert_eq!(bench.queue.purge("", true, false).unwrap(), r#"{"purged":2}"#);
+    for line in &lines {
+        other.import(line).unwrap();
+        other.import(line).unwrap();
+    }
+    for (id, before) in [&first, &second].into_iter().zip(before) {
+        let mut after = parse(&other.get(id).unwrap().unwrap());
+        assert_eq!(after["queue"], other.name());
+        after["queue"] = before["queue"].clone();
+        assert_eq!(after, before);
+    }
+    assert_eq!(parse(&other.stats().unwrap())["parked"], 1);
+    for wrong in [
+        "",
+        "{}",
+        r#"{"type": "seawall.dead_letter"}"#,
+        &lines[0].replace("seawall.dead_letter", "other"),
+        &lines[0].replace("data_base64", "data_64"),
+    ] {
+        let error = other.import(wrong).unwrap_err();
+        assert!(error.code == "config.invalid" && error.message.contains("`export` wrote"), "{wrong}: {error}");
+    }
+    assert!(bench.store.queues().unwrap().contains(&other.name().to_owned()));
+    assert_eq!(bench.store.doctor().unwrap(), []);
 }

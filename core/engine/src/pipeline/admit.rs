@@ -164,17 +164,17 @@ impl Call {
         }
         let own_ms = env.policy.attempt_ns.filter(|_| enforced).map(ceil_ms);
         let left_ms = self.left_ns(now).map(ceil_ms);
-        // Armed first: an injected latency is part of the attempt that the limit bounds.
+        // Armed first: an injected latency is part of the attempt that the limit bounds, and that a hedge need not wait out.
         if let (Some(ms), false) = (own_ms, self.begin.cooperative) {
             out.push(Output::Timer(TimerReason::Attempt, attempt.number, ms));
         }
+        self.arm_hedge(env, now, out);
         out.push(Output::Start {
             attempt: attempt.number,
             deadline_ms: own_ms.into_iter().chain(left_ms).min(),
             latency_ms: strike.map_or(0, |strike| strike.latency_ms),
             injected: strike.and_then(|strike| strike.injected),
         });
-        self.arm_hedge(env, now, out);
     }
 
     /// Frees a slot; whoever waited longest now holds it.

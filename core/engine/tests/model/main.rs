@@ -5,6 +5,7 @@
 
 mod breaker;
 mod breaker_history;
+mod breaker_shares;
 mod bulkhead;
 mod pipeline;
 mod rate_limit;

@@ -8,12 +8,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use seawall_dlq::log::Log;
 use seawall_dlq::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Group, Nack, Outcome, Page, PerProcess, Purged, Query, Record,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Finding, Group, Nack, Outcome, Page, PerProcess, Purged, Query, Record,
     RecordId, Refailed, State, Stats, Token, Write,
 };
 use uuid::Uuid;
 
 use crate::background::{self, Background};
+use crate::doctor;
 use crate::ingest::Ingest;
 use crate::process::{Caller, Processes};
 use crate::row::{self, COLUMNS, Stored, failed};
@@ -389,6 +390,20 @@ impl DeadLetterStore for SqliteStore {
 
     fn stats(&self, queue: &str, now: i64) -> Result<Stats, DlqError> {
         self.read(|db| stats(db, queue, now))
+    }
+
+    fn queues(&self) -> Result<Vec<String>, DlqError> {
+        self.read(|db| {
+            let mut statement = db.prepare_cached("SELECT DISTINCT queue FROM letters ORDER BY queue").map_err(failed)?;
+            let rows = statement.query_map([], |row| row.get(0)).map_err(failed)?;
+            rows.collect::<Result<_, _>>().map_err(failed)
+        })
+    }
+
+    fn doctor(&self) -> Result<Vec<Finding>, DlqError> {
+        let mut found = doctor::files(self.parts.processes.directory());
+        found.extend(self.read(doctor::tables)?);
+        Ok(found)
     }
 
     fn purge(&self, query: &Query, dry_run: bool, now: i64) -> Result<Purged, DlqError> {

@@ -6,12 +6,14 @@ use serde_json::{Map, Value, json};
 use super::dice::Dice;
 use super::values;
 
-/// Options that are no business of a vector: the runners set them, or they speak of the wall clock, a file or a program.
-const LEFT_OUT: &[(&str, &str)] = &[("timeout", "thread"), ("dead_letter", "queue"), ("dead_letter", "store"), ("chaos", "until")];
+/// Options that are no business of a vector: the runners set them, they speak of the wall clock, a file or a program, or count bytes, which
+/// differ between languages.
+const LEFT_OUT: &[(&str, &str)] =
+    &[("timeout", "thread"), ("dead_letter", "queue"), ("dead_letter", "store"), ("chaos", "until"), ("fallback", "max_bytes")];
 /// Options that must be given, and one that a strategy is nothing without.
 const NEEDED: &[(&str, &str)] = &[("rate_limit", "rate"), ("chaos", "rate"), ("chaos", "expires_in")];
 /// Callables that vectors write as data; every other option that needs code is left out.
-const CODED: &[&str] = &["on", "ignore", "on_result", "steps", "fault", "behavior"];
+const CODED: &[&str] = &["on", "ignore", "on_result", "steps", "fault", "behavior", "outcome", "stale_key"];
 
 /// The configuration of a vector.
 pub(super) fn config(dice: &mut Dice) -> Map<String, Value> {
@@ -27,10 +29,24 @@ pub(super) fn config(dice: &mut Dice) -> Map<String, Value> {
     if dice.percent(20) {
         config.insert("key".into(), json!(true));
     }
-    if dice.percent(15) {
+    if dice.percent(20) {
         config.insert("name".into(), json!("svc"));
     }
+    if dice.percent(10) {
+        config.insert("mode".into(), json!(dice.pick(values::MODES)));
+    }
     config
+}
+
+/// Makes a bulkhead's limit one that adapts, for a script of many calls: the limit moves with what ten of them and more have taken.
+pub(super) fn adapt(config: &mut Map<String, Value>, dice: &mut Dice) {
+    let mut bulkhead = json!({"adaptive": true, "max_limit": 2 + dice.roll(12)});
+    if dice.percent(50) {
+        bulkhead["max_queue"] = json!(1 + dice.roll(4));
+    }
+    config.insert("bulkhead".into(), bulkhead);
+    // What turns most calls away would leave too few.
+    ["chaos", "rate_limit", "circuit_breaker", "mode"].iter().for_each(|part| drop(config.remove(*part)));
 }
 
 /// Percent of the policies that have this strategy.
@@ -55,9 +71,10 @@ pub(super) fn reload(config: &Map<String, Value>, dice: &mut Dice) -> Map<String
         }
     }
     // Now and then a set of strategies that is another one, which is refused.
-    if dice.percent(10) {
-        let strategy = (*dice.pick(STRATEGIES)).to_owned();
-        parts.entry(strategy).or_insert_with(|| json!({}));
+    if dice.percent(25) {
+        // Without `timeout`, which the runner of sync Python adds to every policy.
+        let others = ["retry", "hedge", "bulkhead", "circuit_breaker"];
+        parts.entry(*dice.pick(&others)).or_insert_with(|| json!({}));
     }
     parts
 }
@@ -96,6 +113,8 @@ fn value(row: &OptionRow, dice: &mut Dice) -> Option<Value> {
         }
         "fault" => json!("storm"),
         "behavior" => dice.pick(&[json!(true), json!("storm")]).clone(),
+        "outcome" => values::outcomes(dice),
+        "stale_key" => values::stale_keys(dice),
         _ => values::codes(dice),
     })
 }
@@ -109,9 +128,16 @@ fn complete(strategy: &str, options: &mut Map<String, Value>, dice: &mut Dice) {
     match strategy {
         // Node's `fallback(…)` takes several steps or options, not both.
         "fallback" if options.contains_key("steps") => options.retain(|name, _| name == "steps"),
-        "fallback" if !options.contains_key("value") => drop(options.insert("value".into(), json!("cached"))),
-        "chaos" if !options.contains_key("fault") && !options.contains_key("latency") => {
-            drop(options.insert("fault".into(), json!("storm")))
+        "fallback" => {
+            if options.contains_key("stale_key") {
+                options.insert("stale_if_error".into(), json!(true));
+            }
+            if options.get("stale_if_error") != Some(&json!(true)) || dice.percent(30) {
+                options.entry("value").or_insert_with(|| json!("cached"));
+            }
+        }
+        "chaos" if !["fault", "latency", "outcome", "behavior"].iter().any(|what| options.contains_key(*what)) => {
+            drop(options.insert("fault".into(), json!("storm")));
         }
         "circuit_breaker" if dice.percent(50) => drop(options.insert("consecutive_failures".into(), json!(1 + dice.roll(3)))),
         "circuit_breaker" if options.contains_key("window_size") && dice.percent(90) => drop(options.remove("sampling_duration")),

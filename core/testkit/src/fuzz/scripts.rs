@@ -7,18 +7,28 @@ use super::{policies, values};
 use crate::player::Player;
 use crate::vector::{Step, Vector, duration_ms};
 
-const CALLS: &[&str] = &["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n"];
+/// The most calls of a script that is no crowd.
+const CALLS: usize = 14;
 const KEYS: &[&str] = &["x", "y"];
 
 /// The script of this number. `Err` carries a policy that the engine refuses, which every language must refuse too.
 pub(super) fn script(seed: u64, number: u64) -> Result<Vector, Vector> {
     let mut dice = Dice::new(seed, number);
+    // A crowd: many calls, most of which succeed, beneath a limit that adapts.
+    let is_crowd = dice.percent(4);
+    let draw = |dice: &mut Dice| {
+        let mut config = policies::config(dice);
+        if is_crowd {
+            policies::adapt(&mut config, dice);
+        }
+        config
+    };
     let mut vector = Vector {
         title: format!("script {number} of seed {seed}"),
-        config: policies::config(&mut dice),
+        config: draw(&mut dice),
         seed: dice.roll(1 << 30) as u64,
         cooperative: false,
-        stream: false,
+        stream: !is_crowd && dice.percent(15),
         abandons: false,
         steps: Vec::new(),
         transcript: Vec::new(),
@@ -28,15 +38,15 @@ pub(super) fn script(seed: u64, number: u64) -> Result<Vector, Vector> {
         if dice.percent(20) {
             return Err(vector);
         }
-        vector.config = policies::config(&mut dice);
+        vector.config = draw(&mut dice);
     }
     vector.cooperative = !["timeout", "hedge"].iter().any(|part| vector.config.contains_key(*part)) && dice.percent(30);
-    let wanted = 4 + dice.roll(24);
+    let wanted = if is_crowd { 60 + dice.roll(40) } else { 4 + dice.roll(24) };
     let times = times(&vector);
     let blank = vector.clone();
     let Ok(mut player) = Player::new(&blank) else { return Err(vector) };
     while vector.steps.len() < wanted {
-        let step = next(&vector, &player, &times, &mut dice);
+        let step = next(&vector, &player, &times, is_crowd, &mut dice);
         if player.play(&step).is_err() || player.raced() {
             // Two calls that run at once while one moves the time may end in either order: no vector. The player is past it, so stop here.
             break;
@@ -75,30 +85,59 @@ fn times(vector: &Vector) -> Vec<u64> {
     times
 }
 
-fn next(vector: &Vector, player: &Player<'_>, times: &[u64], dice: &mut Dice) -> Step {
+fn next(vector: &Vector, player: &Player<'_>, times: &[u64], is_crowd: bool, dice: &mut Dice) -> Step {
     let started = vector.steps.iter().filter(|step| step.start.is_some()).count();
-    let (open, live) = (player.open(), player.live());
+    let (open, live, yielding, holding) = (player.open(), player.live(), player.yielding(), player.holding());
     let key = || vector.config.contains_key("key");
+    let most_calls = if is_crowd { values::MOST_CALLS } else { CALLS };
     loop {
         match dice.roll(100) {
+            0..20 if !holding.is_empty() => return go_on(dice.pick(&holding).clone(), dice),
+            0..25 if !yielding.is_empty() => return item(dice.pick(&yielding), player, dice),
+            0..45 if !open.is_empty() && is_crowd && dice.percent(80) => {
+                let (name, attempt) = dice.pick(&open).clone();
+                return Step { end: Some(name), attempt: Some(attempt), value: Some(Value::from("ok")), ..Step::default() };
+            }
             0..45 if !open.is_empty() => return end(vector, dice.pick(&open), player, dice),
-            45..75 if started < CALLS.len() => {
+            45..75 if started < most_calls => {
                 let key = key().then(|| (*dice.pick(KEYS)).to_owned());
-                return Step { start: Some(CALLS[started].to_owned()), key, ..Step::default() };
+                return Step { start: Some(values::call(started)), key, ..Step::default() };
             }
             75..90 => return Step { advance: Some(values::duration(*dice.pick(times))), ..Step::default() },
-            90..95 if !live.is_empty() => return Step { cancel: Some(dice.pick(&live).clone()), ..Step::default() },
+            90..94 if !live.is_empty() => return Step { cancel: Some(dice.pick(&live).clone()), ..Step::default() },
             // Before its first call a policy need not be in use: a file that comes then may define it.
-            95 if vector.config.contains_key("name") && started > 0 => {
+            94..96 if vector.config.contains_key("name") && started > 0 => {
                 return Step { reload: Some(policies::reload(&vector.config, dice)), ..Step::default() };
             }
-            96..100 if vector.config.contains_key("circuit_breaker") => {
+            96 => return mode(dice),
+            97..100 if vector.config.contains_key("circuit_breaker") => {
                 let key = key().then(|| (*dice.pick(KEYS)).to_owned());
                 return admin(key, dice);
             }
             _ => {}
         }
     }
+}
+
+/// What the consumer of a stream does that holds an item.
+fn go_on(name: String, dice: &mut Dice) -> Step {
+    if dice.percent(70) { Step { ask: Some(name), ..Step::default() } } else { Step { stop: Some(name), ..Step::default() } }
+}
+
+fn item((name, attempt): &(String, u32), player: &Player<'_>, dice: &mut Dice) -> Step {
+    let attempt = is_earlier(name, *attempt, player).then_some(*attempt);
+    Step { item: Some(name.clone()), attempt, hold: dice.percent(40).then_some(true), ..Step::default() }
+}
+
+/// Whether a later attempt of the call is open too.
+fn is_earlier(name: &str, attempt: u32, player: &Player<'_>) -> bool {
+    player.open().iter().any(|(other, number)| other == name && *number > attempt)
+}
+
+fn mode(dice: &mut Dice) -> Step {
+    let mode = (*dice.pick(values::MODES)).to_owned();
+    let expires_in = dice.percent(50).then(|| values::duration((*dice.pick(values::DURATIONS_MS)).max(1)));
+    Step { admin: Some("mode".into()), mode: Some(mode), reason: Some("drill".into()), expires_in, ..Step::default() }
 }
 
 fn admin(key: Option<String>, dice: &mut Dice) -> Step {
@@ -110,15 +149,19 @@ fn admin(key: Option<String>, dice: &mut Dice) -> Step {
 
 fn end(vector: &Vector, (name, attempt): &(String, u32), player: &Player<'_>, dice: &mut Dice) -> Step {
     // The number is written where it is not the latest.
-    let later = player.open().iter().any(|(other, number)| other == name && number > attempt) || dice.percent(10);
+    let later = is_earlier(name, *attempt, player) || dice.percent(10);
     let mut step = Step { end: Some(name.clone()), attempt: later.then_some(*attempt), ..Step::default() };
     // Results that the policy rejects come often where it rejects any.
     let rejected: Vec<&Value> = vector.config.values().filter_map(|options| options.get("on_result")?.get(0)).collect();
-    if !rejected.is_empty() && dice.percent(30) {
+    // A stream ends without a value.
+    if vector.stream && dice.percent(50) {
+        return step;
+    }
+    if !vector.stream && !rejected.is_empty() && dice.percent(30) {
         step.value = Some((*dice.pick(&rejected)).clone());
         return step;
     }
-    if dice.percent(30) {
+    if !vector.stream && dice.percent(30) {
         step.value = Some(dice.pick(&values::results()).clone());
         return step;
     }

@@ -38,7 +38,16 @@ fn is_fair(vector: &Vector) -> bool {
         return false;
     }
     let Ok(mut player) = Player::new(vector) else { return false };
-    vector.steps.iter().try_for_each(|step| player.play(step)).is_ok() && !player.raced()
+    vector.steps.iter().all(|step| is_in_turn(&player, step) && player.play(step).is_ok()) && !player.raced()
+}
+
+/// A consumer asks or stops while it holds an item; its callee goes on, and its caller gives up, while it does not.
+fn is_in_turn(player: &Player<'_>, step: &Step) -> bool {
+    let holds = |name: &String| player.holding().contains(name);
+    let held = [&step.ask, &step.stop].into_iter().flatten().all(holds);
+    let waits = [&step.end, &step.cancel, &step.item].into_iter().flatten().all(|name| !holds(name));
+    let yields = step.item.as_ref().is_none_or(|name| player.yielding().iter().any(|(other, _)| other == name));
+    held && waits && yields
 }
 
 fn candidates(vector: &Vector) -> Vec<Vector> {

@@ -78,10 +78,38 @@ pub(super) fn of(kind: Kind, dice: &mut Dice) -> Option<Value> {
                 json!({"failure_ratio": 1}),
             ])
             .clone(),
+        Kind::HedgeDelay => json!(dice.pick(&["p95", "p95", "1ms", "10ms", "50ms", "100ms", "400ms", "1s"])),
         Kind::Value => dice.pick(&results()).clone(),
         _ => return None,
     })
 }
+
+/// A policy's mode.
+pub(super) const MODES: &[&str] = &["enforce", "shadow", "disabled"];
+
+/// The name of the call with this number: letters, so that names of any length sort as they come.
+pub(super) fn call(number: usize) -> String {
+    let letter = |digit: usize| char::from(b'a' + (digit % 26) as u8);
+    if number < 26 { letter(number).into() } else { [letter(number / 26 - 1), letter(number)].iter().collect() }
+}
+
+/// Values that chaos makes up, with weights now and then.
+pub(super) fn outcomes(dice: &mut Dice) -> Value {
+    let count = 1 + dice.roll(3);
+    let one = |dice: &mut Dice| {
+        let value = dice.pick(&results()).clone();
+        if dice.percent(30) { json!({"value": value, "weight": 1 + dice.roll(4)}) } else { json!({"value": value}) }
+    };
+    json!((0..count).map(|_| one(dice)).collect::<Vec<_>>())
+}
+
+/// Which calls share a good value: a table from their names to two keys.
+pub(super) fn stale_keys(dice: &mut Dice) -> Value {
+    Value::Object((0..MOST_CALLS).map(|number| (call(number), json!(dice.pick(&["p", "p", "q"])))).collect())
+}
+
+/// The most calls of one script.
+pub(super) const MOST_CALLS: usize = 40;
 
 /// A list of codes for `on` and `ignore`.
 pub(super) fn codes(dice: &mut Dice) -> Value {

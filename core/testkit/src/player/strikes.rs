@@ -32,11 +32,27 @@ impl Player<'_> {
     /// The attempt returns what chaos says, as if the callee had.
     pub(super) fn inject_outcome(&mut self, name: &str, attempt: u32, place: usize) -> Result<Vec<Op>, String> {
         let (config, now) = (self.config, self.now);
+        if self.is_stream {
+            return self.inject_stream(name, attempt);
+        }
         let value = config.get("chaos").and_then(|chaos| chaos["outcome"][place].get("value")).cloned().unwrap_or_default();
         let bits = result_bits(config, &value);
         let running = self.running(name)?;
         running.values.insert(attempt, value);
         running.made_up.insert(attempt);
         Ok(running.call.ended(now, Ended { attempt, kind: 0, bits, status: 0, retry_after_ms: -1, error_type: "" }))
+    }
+
+    /// What chaos made up is a stream of its one value, whose consumer asks for more at once.
+    fn inject_stream(&mut self, name: &str, attempt: u32) -> Result<Vec<Op>, String> {
+        let now = self.now;
+        let running = self.running(name)?;
+        running.stream.chosen = attempt;
+        running.made_up.insert(attempt);
+        let mut ops = running.call.item(now, attempt);
+        ops.extend(running.call.asked(now, attempt));
+        ops.extend(running.call.ended(now, Ended { attempt, kind: 0, bits: 0, status: 0, retry_after_ms: -1, error_type: "" }));
+        self.show_item(name)?;
+        Ok(ops)
     }
 }

@@ -117,7 +117,10 @@ impl AdaptiveLimit {
         };
         let from = self.limit(words);
         let baseline_us = words[BASELINE].load(Ordering::Relaxed);
-        remember(words, &window);
+        // A window that time closed tells next to nothing about throughput.
+        if window.samples >= FEWEST {
+            remember(words, &window);
+        }
         let mut points = [Point::default(); WINDOWS];
         let count = recall(words, &mut points);
         let verdict = law::judge(from, baseline_us, &points[..count], &window);

@@ -30,7 +30,6 @@ mod word;
 use crate::sync::{AtomicU64, Ordering};
 
 pub use admit::{Admission, Ask, Permit, Refusal};
-pub use plain::Plain;
 pub use record::Vote;
 pub use word::State;
 

@@ -1,27 +1,17 @@
 //! The plain case, for callers that must not pay for the others: a closed circuit that watches no call, turns no share away, and a success.
 //!
-//! What is here decides nothing of its own: where the case is not plain, [`Cell::admit_plain`] gives no permit and the caller asks
-//! [`Cell::admit`]. A plain permit is a [`Permit`] in one word, so that it stays in a register while the callee runs.
+//! What is here decides nothing of its own: where the case is not plain, [`Cell::admit_plain`] gives nothing and the caller asks
+//! [`Cell::admit`]. [`Permit::plain`] makes the permit of it that [`Cell::record`] takes.
 
 use crate::sync::Ordering;
 
 use super::admit::{Permit, PermitKind, left_ms};
 use super::word::{State, StateWord, Streak, tagged};
 use super::{Breaker, Cell, Window, count, time_window};
+use crate::fault::{Fault, seeded};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
-
-/// A permit of a closed circuit that watches no call: the state word as it was. That of a closed circuit says nothing but its generation.
-/// The default one is of the first.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Plain(StateWord);
-
-impl From<Plain> for Permit {
-    fn from(Plain(word): Plain) -> Self {
-        Self { generation: word.generation(), kind: PermitKind::Closed { watch: None }, started: 0 }
-    }
-}
 
 impl Breaker {
     /// Whether these options let a closed circuit admit without a look at the clock or at the draws.
@@ -31,13 +21,21 @@ impl Breaker {
     }
 }
 
+impl Permit {
+    /// The permit that [`Cell::admit_plain`] has given in `generation`.
+    #[must_use]
+    pub fn plain(generation: u32) -> Self {
+        Self { generation, kind: PermitKind::Closed { watch: None }, started: 0 }
+    }
+}
+
 impl Cell<'_> {
-    /// A permit of a closed circuit. Only with plain options.
+    /// The generation of a closed circuit, in which one attempt may pass and vote. Only with plain options.
     #[inline]
     #[must_use]
-    pub fn admit_plain(&self) -> Option<Plain> {
+    pub fn admit_plain(&self) -> Option<u32> {
         let word = self.state_word();
-        (word.state() == State::Closed).then_some(Plain(word))
+        (word.state() == State::Closed).then(|| word.generation())
     }
 
     /// Turns a call away, and counts that, where the circuit is held open for more than `margin_ms` from `about` on: now may be so much later.
@@ -59,15 +57,22 @@ impl Cell<'_> {
         Some((if is_isolated { "circuit.isolated" } else { "circuit.open" }, retry_after_ms))
     }
 
-    /// Records a success of such a permit, as [`Cell::record`] does, up to the judgement; gives whether there is trouble to judge. `about` is
-    /// asked only where a window in time needs a moment: one that is a small part of a bucket late will do.
+    /// Records a success of an attempt that was admitted so, as [`Cell::record`] does. `now` is asked only where there is trouble to judge,
+    /// and `about` only where a window in time needs a moment: one that is a small part of a bucket late will do.
+    #[inline]
+    pub fn record_plain_success(&self, generation: u32, about: impl FnOnce() -> u64, now: impl FnOnce() -> u64) -> Option<Transition> {
+        if self.count_plain_success(generation, about) { self.judge_plain_success(generation, now()) } else { None }
+    }
+
+    /// The first half: counts the success, and gives whether there is trouble to judge.
     #[inline]
     #[must_use]
-    pub fn count_plain_success(&self, Plain(word): Plain, about: impl FnOnce() -> u64) -> bool {
-        if self.state_word() != word {
+    pub fn count_plain_success(&self, generation: u32, about: impl FnOnce() -> u64) -> bool {
+        // The word of a closed circuit says nothing else.
+        if self.state_word() != StateWord::new(State::Closed, generation, 0) {
             return false;
         }
-        let generation = word.generation();
+        let early = seeded(Fault::TroubleLooksFirst).then(|| self.has_seen_failures(generation));
         let ticket = match self.options.window {
             Window::Time(width) => {
                 time_window::record_success(self.window, width, generation, about());
@@ -75,22 +80,32 @@ impl Cell<'_> {
             }
             Window::Count(size) => count::take(self.window, size, generation),
         };
-        // SeqCst as in `judge`: of this success and a failure at the same time, the one that counted last sees the other. A failure writes this
-        // word before all others. So where it says that there was none in this generation, there is no streak to end, and in the ring no
-        // other outcome to replace.
-        if tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) == 0 {
+        // After the count: a failure writes this word before all others, and both count on one word by exchanges, so the last of the two sees
+        // what the other has written. Where there was no failure in this generation there is no streak to end, and in the ring
+        // no outcome to replace but successes.
+        if !early.unwrap_or_else(|| self.has_seen_failures(generation)) {
             return false;
         }
+        self.count_among_failures(generation, ticket);
+        true
+    }
+
+    #[cold]
+    fn count_among_failures(&self, generation: u32, ticket: Option<u64>) {
         Streak::end(self.word(at::STREAK), generation);
         if let (Some(ticket), Window::Count(size)) = (ticket, self.options.window) {
             count::put(self.window, size, generation, tagged(ticket, generation), count::Entry::default());
         }
-        true
     }
 
-    /// The judgement after that. Somebody may have moved the circuit meanwhile; then theirs holds.
+    /// The second half. Somebody may have moved the circuit meanwhile; then theirs holds.
     #[must_use]
-    pub fn judge_plain_success(&self, Plain(word): Plain, now: u64) -> Option<Transition> {
-        self.judge(word, Streak::default(), 0, now)
+    pub fn judge_plain_success(&self, generation: u32, now: u64) -> Option<Transition> {
+        self.judge(StateWord::new(State::Closed, generation, 0), Streak::default(), 0, now)
+    }
+
+    #[inline]
+    fn has_seen_failures(&self, generation: u32) -> bool {
+        tagged(self.word(at::FAILED_AT).load(Ordering::SeqCst), generation) != 0
     }
 }

@@ -36,10 +36,11 @@ const UNTIL_BITS: u32 = 40;
 const GENERATION_BITS: u32 = 21;
 
 /// `state:3 | generation:21 | until_ms:40`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StateWord(pub(super) u64);
 
 impl StateWord {
+    #[inline]
     pub(super) fn new(state: State, generation: u32, until_ms: u64) -> Self {
         let generation = u64::from(generation) & ((1 << GENERATION_BITS) - 1);
         let until = until_ms.min((1 << UNTIL_BITS) - 1);

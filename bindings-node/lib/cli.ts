@@ -1,0 +1,54 @@
+#!/usr/bin/env node
+/** The command `seawall`. What it says is the native module's; a redrive's handler is JavaScript's. */
+
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { DeadLetter } from './letter.js';
+import { DeadLetterQueue } from './letters.js';
+import { native } from './native.js';
+import type { RedriveOptions } from './redrive.js';
+
+interface Request {
+  readonly queue: string;
+  readonly store: string;
+  readonly handler: string;
+  readonly concurrency: number;
+  readonly options: { readonly limit: number | null; readonly rate: string | null; readonly stop_after_failures: number; readonly filter: Record<string, string> };
+}
+
+type Handler = (letter: DeadLetter) => unknown;
+
+async function handlerOf(place: string): Promise<Handler> {
+  const [file, name = 'default'] = place.split('#');
+  if (file === undefined || file === '') throw new Error(`--to ${place}: 'file.mjs#function' would be right`);
+  const found = (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>;
+  // What a CommonJS file exports is below `default`.
+  const handler = found[name] ?? (found['default'] as Record<string, unknown> | undefined)?.[name];
+  if (typeof handler !== 'function') throw new Error(`--to ${place}: ${file} exports no function '${name}'`);
+  return handler as Handler;
+}
+
+async function redrive(text: string): Promise<number> {
+  const { queue, store, handler, concurrency, options } = JSON.parse(text) as Request;
+  const deliver = await handlerOf(handler);
+  const { correlation_id: correlationId, older_than: olderThan, newer_than: newerThan, ...filter } = options.filter;
+  const times = { ...(correlationId && { correlationId }), ...(olderThan && { olderThan }), ...(newerThan && { newerThan }) };
+  const given = { ...filter, ...times, limit: options.limit, ...(options.rate && { rate: options.rate }), concurrency };
+  const report = await new DeadLetterQueue(queue, { store }).redrive(deliver, { ...given, stopAfterFailures: options.stop_after_failures } as RedriveOptions);
+  return native.cliReport(text, JSON.stringify(report));
+}
+
+async function main(): Promise<number> {
+  const said = native.cli(process.argv.slice(2));
+  if (!said.startsWith('{')) return Number(said);
+  try {
+    return await redrive(said);
+  } catch (error) {
+    process.stderr.write(`seawall: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 2;
+  }
+}
+
+void main().then((code) => {
+  process.exitCode = code;
+});

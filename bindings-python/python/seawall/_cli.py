@@ -1,0 +1,57 @@
+"""The command `seawall`. What it says is the native side's; a redrive's handler is Python's."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from seawall import _asyncness, _native
+from seawall._dead_letters import DeadLetterQueue
+from seawall._errors import SeawallError
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Runs a command; gives the code to exit with."""
+    code, request = _native.cli(list(sys.argv[1:] if args is None else args))
+    if request is None:
+        return code
+    try:
+        return _redrive(request)
+    except (SeawallError, LookupError, ImportError, ValueError) as error:
+        print(f"seawall: {error}", file=sys.stderr)
+        return 2
+
+
+def _redrive(request: str) -> int:
+    asked: dict[str, Any] = json.loads(request)
+    handler, options = _handler(asked["handler"]), asked["options"]
+    queue = DeadLetterQueue(asked["queue"], store=asked["store"])
+    given = {**options.pop("filter"), **options, "concurrency": asked["concurrency"]}
+    given.pop("dry_run")
+    if _asyncness.is_async(handler):
+        report = asyncio.run(queue.aredrive(handler, **given))
+    else:
+        report = queue.redrive(handler, **given)
+    told = {"ok": report.ok, "failed": report.failed, "skipped": report.skipped, "remaining": report.remaining}
+    return _native.cli_report(request, json.dumps({**told, "stopped": report.stopped}))
+
+
+def _handler(place: str) -> Callable[[Any], Any]:
+    module, colon, name = place.partition(":")
+    if not colon or not module or not name:
+        raise ValueError(f"--to {place}: 'package.module:function' would be right")
+    # As `python -m` finds it: from the current directory too.
+    sys.path.insert(0, os.getcwd())
+    found: Any = importlib.import_module(module)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise LookupError(f"--to {place}: there is no '{name}' in {module}")
+        found = getattr(found, part)
+    if not callable(found):
+        raise ValueError(f"--to {place}: it cannot be called")
+    return found  # type: ignore[no-any-return]
