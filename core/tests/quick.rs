@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use seawall::{Bulkhead, CircuitBreaker, Error, Policy, PolicyBuilder, RateLimit, Retry, on_event, testing};
+use seawall::{Bulkhead, CircuitBreaker, Error, Policy, PolicyBuilder, RateLimit, Retry, on_event, policy, testing};
 use support::{Down, Task, ms};
 
 /// A small generator (Marsaglia's xorshift64), so that a history is a number.
@@ -231,6 +231,67 @@ fn panics_and_calls_inside_calls() {
     assert_eq!(none, 0);
     assert!(some >= 12, "only {some} calls took the quick path");
     assert!(machine.iter().filter(|line| line.starts_with("panicked true")).count() == 6);
+}
+
+/// What a named policy shows while files change it under calls that run: each file comes between the start of three calls and their ends.
+fn reloaded_in_mid_call(quick: bool) -> (Vec<String>, u64) {
+    let clock = testing::clock(9);
+    let builder = policy("reloaded")
+        .retry(Retry::new().base_delay(ms(20)))
+        .circuit_breaker(CircuitBreaker::new().window_size(6).minimum_throughput(2).break_duration(ms(100)))
+        .bulkhead(Bulkhead::new().max_concurrent(2));
+    let policy = if quick { builder } else { builder.without_quick_path() }.build().expect("valid");
+    let path = std::env::temp_dir().join(format!("seawall-quick-{}.json", std::process::id()));
+    let mut seen = Vec::new();
+    for turn in 0..24 {
+        let gates: Vec<Gate> = (0..3).map(|_| Gate::default()).collect();
+        let mut tasks: Vec<_> = gates
+            .iter()
+            .map(|gate| {
+                let gate = gate.clone();
+                Task::new(policy.call_async(move || gate.attempt()))
+            })
+            .collect();
+        // Every third turn nothing changes, so that calls also begin on the path that a file has just left.
+        if turn % 3 > 0 {
+            let (size, attempts, slots) = (2 + turn % 5, 1 + turn % 3, 2 + turn % 4);
+            let file = format!(
+                r#"{{"policy": {{"reloaded": {{"circuit_breaker": {{"window_size": {size}}},
+                    "bulkhead": {{"max_concurrent": {slots}}}, "retry": {{"max_attempts": {attempts}}}}}}}}}"#
+            );
+            std::fs::write(&path, file).expect("a temporary file");
+            let loaded = seawall::runtime::load(path.to_str().expect("UTF-8"), None, seawall::runtime::clock::now()).expect("a good file");
+            seen.push(format!("{:?}", loaded.events));
+        }
+        for (place, gate) in gates.iter().enumerate() {
+            // More than once: what is tried again ends too.
+            for _ in 0..3 {
+                gate.end((turn + place) % 4 > 0);
+                clock.advance(ms(15));
+                tasks[place].run();
+            }
+            seen.push(format!("{turn} {:?} {:?}", policy.breaker().state(), policy.breaker().counts()));
+        }
+        for mut task in tasks {
+            seen.push(if task.run() { told(task.done()) } else { "dropped".into() });
+        }
+    }
+    let _ = std::fs::remove_file(path);
+    seen.push(seawall::runtime::snapshot());
+    (seen, policy.quick_calls())
+}
+
+#[test]
+fn files_that_change_a_policy_under_running_calls() {
+    let (machine, none) = reloaded_in_mid_call(false);
+    let (quick, some) = reloaded_in_mid_call(true);
+    assert_eq!(none, 0);
+    assert!(some >= 10, "only {some} calls took the quick path");
+    assert!(machine.iter().filter(|line| line.contains("config.reloaded")).count() > 8, "{machine:?}");
+    for (line, (quick, machine)) in quick.iter().zip(&machine).enumerate() {
+        assert_eq!(quick, machine, "line {line}");
+    }
+    assert_eq!(quick.len(), machine.len());
 }
 
 #[test]

@@ -36,6 +36,13 @@ def test_no_file_is_named_after_nothing_in_particular() -> None:
     assert vague == []
 
 
+def test_the_lock_file_of_the_bench_is_fresh() -> None:
+    """`cargo metadata` in tests/bench, without `--locked`, refreshes it and updates nothing else."""
+    command = ["cargo", "metadata", "--quiet", "--locked", "--format-version", "1"]
+    asked = subprocess.run(command, cwd=ROOT / "tests" / "bench", capture_output=True, text=True, check=False)
+    assert asked.returncode == 0, asked.stderr
+
+
 def test_every_budget_names_rows_of_the_bench() -> None:
     bench = ROOT / "tests" / "bench"
     rows, peers = ((bench / "src" / name).read_text() for name in ("rows.rs", "peers.rs"))

@@ -1,8 +1,8 @@
 //! Counts of calls that do without the machine, one lane per thread.
 //!
 //! A lane that one thread alone writes needs no locked instruction, and shares no cache line. Threads take numbers; the first have lanes of
-//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time. Lanes are made as
-//! their threads come, so that a policy that one thread uses has one.
+//! their own, all others share the last. A number is given back when its thread ends, so a lane has one writer at a time. The lanes of a
+//! policy are made together, by its first such call: four kilobytes, which policies that are called otherwise do without.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +61,7 @@ pub(crate) struct Words {
 }
 
 /// All lanes of one policy.
-pub(crate) type Table = [OnceLock<Box<CachePadded<Words>>>; LANES];
+pub(crate) type Table = [CachePadded<Words>; LANES];
 
 /// The lanes of one policy, made by the first who asks for them.
 #[derive(Default)]
@@ -84,17 +84,7 @@ pub struct Lane<'a> {
 pub(crate) fn lane(table: &Table) -> Lane<'_> {
     let number = NUMBER.get();
     let number = if number < SHARED { number } else { shared_or_new(number) };
-    let lane = &table[number & SHARED];
-    let words = match lane.get() {
-        Some(words) => words,
-        None => make(lane),
-    };
-    Lane { words, number }
-}
-
-#[cold]
-fn make(lane: &OnceLock<Box<CachePadded<Words>>>) -> &CachePadded<Words> {
-    lane.get_or_init(Box::default)
+    Lane { words: &table[number & SHARED], number }
 }
 
 impl Lanes {
@@ -104,7 +94,7 @@ impl Lanes {
     }
 
     fn all(&self) -> impl Iterator<Item = &Words> {
-        self.0.get().into_iter().flat_map(|table| table.iter()).filter_map(OnceLock::get).map(|lane| &***lane)
+        self.0.get().into_iter().flat_map(|table| table.iter()).map(|lane| &**lane)
     }
 
     fn sum(&self, word: impl Fn(&Words) -> &AtomicU64) -> u64 {
@@ -118,7 +108,7 @@ impl Lanes {
 
     /// Those of all lanes but one.
     pub(crate) fn begun_elsewhere(&self, number: usize) -> u64 {
-        let own = self.0.get().and_then(|table| table.get(number)?.get()).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
+        let own = self.0.get().and_then(|table| table.get(number)).map_or(0, |lane| lane.begun.load(Ordering::Relaxed));
         self.begun().wrapping_sub(own)
     }
 
