@@ -26,6 +26,7 @@ let virtual: VirtualTime | undefined;
 /** Puts virtual time in force, or takes it away. */
 export function useVirtual(time: VirtualTime | undefined): void {
   virtual = time;
+  coarseLeft = 0;
   racing.clear();
 }
 
@@ -48,6 +49,39 @@ export function now(): number {
   source = nextSource;
   reading = next;
   return total;
+}
+
+const COARSE_MS = 10;
+const COARSE_READS = 256;
+let coarseReading = 0;
+let coarseLeft = 0;
+let isExpiring = false;
+
+/**
+ * As `now()`, and up to so many milliseconds late, as long as the process does not block. Between two readings it costs a comparison: it is read again
+ * when a timer of the host says so, and after so many calls, for a loop may starve timers.
+ */
+export function coarse(): number {
+  if (coarseLeft > 0 && virtual === undefined && isReal()) {
+    coarseLeft -= 1;
+    return coarseReading;
+  }
+  return readCoarse();
+}
+
+function readCoarse(): number {
+  const read = now();
+  if (virtual !== undefined || !isReal()) return read;
+  coarseReading = read;
+  coarseLeft = COARSE_READS;
+  if (!isExpiring) {
+    isExpiring = true;
+    realSetTimeout(() => {
+      isExpiring = false;
+      coarseLeft = 0;
+    }, COARSE_MS).unref();
+  }
+  return read;
 }
 
 /** The wall clock, for records and HTTP dates only. */

@@ -52,36 +52,26 @@ export interface Redriven {
   readonly queue: string;
 }
 
-export class Scope implements Current {
-  readonly attempt: number;
-  private until: number | undefined;
-  readonly key: string | undefined;
-  readonly correlationId: string | undefined;
-  readonly idempotencyKey: string | undefined;
-  readonly error: unknown;
-  readonly traceparent: string | undefined;
-  readonly letter: Redriven | undefined;
-  readonly trail: WrittenLetter[] | undefined;
-  readonly chain: readonly number[];
-  private controller: AbortController | undefined;
-  private ended: { reason: unknown } | undefined;
-  private listeners: Set<(reason: unknown) => void> | undefined;
+/** What the running code is in: what it knows, and how it is told to stop. */
+export abstract class Scope implements Current {
+  abstract readonly attempt: number;
+  abstract readonly key: string | undefined;
+  abstract readonly correlationId: string | undefined;
+  abstract readonly idempotencyKey: string | undefined;
+  abstract readonly error: unknown;
+  abstract readonly traceparent: string | undefined;
+  abstract readonly letter: Redriven | undefined;
+  abstract readonly trail: WrittenLetter[] | undefined;
+  abstract readonly chain: readonly number[];
+  private controller: AbortController | undefined = undefined;
+  private ended: { reason: unknown } | undefined = undefined;
+  private listeners: Set<(reason: unknown) => void> | undefined = undefined;
 
   constructor(
-    fields: ScopeFields,
     readonly outer: Scope | undefined,
-  ) {
-    this.attempt = fields.attempt ?? outer?.attempt ?? 0;
-    this.until = earlier(fields.until, outer?.until);
-    this.key = fields.key ?? outer?.key;
-    this.correlationId = fields.correlationId ?? outer?.correlationId;
-    this.idempotencyKey = fields.idempotencyKey ?? outer?.idempotencyKey;
-    this.error = fields.error;
-    this.traceparent = fields.traceparent ?? outer?.traceparent;
-    this.letter = fields.letter ?? outer?.letter;
-    this.trail = fields.trail ?? outer?.trail;
-    this.chain = fields.chain ?? outer?.chain ?? [];
-  }
+    /** When the time is up, on the driver's clock. */
+    public until: number | undefined,
+  ) {}
 
   /** Its own limit is met; what is around it still limits. */
   outlive(): void {
@@ -133,11 +123,38 @@ export class Scope implements Current {
   }
 }
 
+/** A scope whose knowledge is given when it begins. */
+export class FullScope extends Scope {
+  readonly attempt: number;
+  readonly key: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly error: unknown;
+  readonly traceparent: string | undefined;
+  readonly letter: Redriven | undefined;
+  readonly trail: WrittenLetter[] | undefined;
+  readonly chain: readonly number[];
+
+  constructor(fields: ScopeFields, outer: Scope | undefined) {
+    super(outer, earlier(fields.until, outer?.until));
+    this.attempt = fields.attempt ?? outer?.attempt ?? 0;
+    this.key = fields.key ?? outer?.key;
+    this.correlationId = fields.correlationId ?? outer?.correlationId;
+    this.idempotencyKey = fields.idempotencyKey ?? outer?.idempotencyKey;
+    this.error = fields.error;
+    this.traceparent = fields.traceparent ?? outer?.traceparent;
+    this.letter = fields.letter ?? outer?.letter;
+    this.trail = fields.trail ?? outer?.trail;
+    this.chain = fields.chain ?? outer?.chain ?? [];
+  }
+}
+
 function earlier(a: number | undefined, b: number | undefined): number | undefined {
   return a === undefined ? b : b === undefined ? a : Math.min(a, b);
 }
 
-const storage = new AsyncLocalStorage<Scope>();
+/** Carries the scope. Exported for the one caller that cannot afford a closure. */
+export const storage = new AsyncLocalStorage<Scope>();
 
 /** The scope that the running code is in. */
 export function scope(): Scope | undefined {
@@ -151,7 +168,7 @@ export function within<T>(inner: Scope, fn: () => T): T {
 
 /** What is known about the call that the running code is in; never undefined. */
 export function current(): Current {
-  return storage.getStore() ?? new Scope({}, undefined);
+  return storage.getStore() ?? new FullScope({}, undefined);
 }
 
 /** The correlation id in force, if any; none is minted. */
@@ -166,7 +183,7 @@ function cleanOrNew(id: unknown): string {
 
 /** Runs `fn` with this correlation id. An id that logs or headers could misread is replaced. */
 export function correlate<T>(id: string, fn: () => T): T {
-  return within(new Scope({ correlationId: cleanOrNew(id) }, scope()), fn);
+  return within(new FullScope({ correlationId: cleanOrNew(id) }, scope()), fn);
 }
 
 /** Milliseconds left until the nearest deadline around the running code, else `otherwise`. */
@@ -209,7 +226,7 @@ export function receive<T>(incoming: IncomingHeaders, fn: () => T, options: { tr
     const trace = get('traceparent');
     if (trace !== undefined && /^[0-9a-f-]{55}$/.test(trace)) fields.traceparent = trace;
   }
-  return within(new Scope(fields, scope()), fn);
+  return within(new FullScope(fields, scope()), fn);
 }
 
 function reader(incoming: IncomingHeaders): (name: string) => string | undefined {

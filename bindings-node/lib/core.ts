@@ -5,6 +5,7 @@ import { toMs } from './duration.js';
 import { ConfigError, guardNative } from './errors.js';
 import { emitRecords } from './events.js';
 import { type Handle, native } from './native.js';
+import type { Port } from './ports.js';
 import { HEIRS, JUDGES, type Matches, type Part, specOf } from './part.js';
 
 /** What a policy is made of. */
@@ -45,6 +46,10 @@ export class Core {
   private resolvedIn = -1;
   private foundIn = -1;
   private label: string | undefined;
+  /** Where calls are counted that need no decision; looked after by lib/quick.ts. */
+  port: Port | undefined;
+  /** Calls to go by before a port is asked for again. */
+  portWait = 0;
   private readonly inner = new Set<Core>();
   private readonly byStrategy: ReadonlyMap<string, Part>;
   /** `on` and `ignore` of each judge, in the order of their bits. */
@@ -86,6 +91,18 @@ export class Core {
       this.foundIn = loads;
     }
     return this.found;
+  }
+
+  /** Whether calls of this policy may do without the machine, as far as the code goes: nothing of the user's has to be asked before they begin. */
+  get isQuick(): boolean {
+    const { key, mode } = this.definition;
+    const asks = this.part('dead_letter')?.idempotencyKey !== undefined || typeof mode === 'function';
+    return key === undefined && !asks && this.info.stale !== true;
+  }
+
+  /** Whether results are judged. */
+  get judgesResults(): boolean {
+    return this.byStrategy.get('retry')?.onResult !== undefined || this.byStrategy.get('circuit_breaker')?.onResult !== undefined;
   }
 
   part(strategy: string): Part | undefined {

@@ -3,9 +3,10 @@
 import { Breaker, Core, type Definition, type Mode, type Override } from './core.js';
 import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
-import { drive, type Work } from './driver.js';
+import type { Work } from './driver.js';
 import { ConfigError } from './errors.js';
 import { note, type WorstCase, worstCase } from './lint.js';
+import { call } from './quick.js';
 import { type Snapshot, snapshotOf } from './snapshot.js';
 import { GuardedStream, type GuardedStreamFunction, type StreamFunction } from './stream.js';
 import type { CommonOptions } from './strategies.js';
@@ -106,9 +107,10 @@ function text(key: string | number | undefined): string | undefined {
 function run(core: Core, set: CallOptions, fn: (current: Current) => unknown): Promise<unknown> {
   if (typeof fn !== 'function') return Promise.reject(new ConfigError(NOT_A_FUNCTION, 'run'));
   core.labelBy(fn);
-  return drive({ core, fn, self: undefined, args: [], wantsCurrent: true, key: text(set.key), idempotencyKey: set.idempotencyKey, signal: set.signal, isStream: false });
+  return call(core, fn, undefined, NONE, true, set);
 }
 
+const NONE: readonly unknown[] = [];
 const NOT_A_FUNCTION = 'expected a function; pass the function itself, without calling it: payments(charge), not payments(charge()) with parentheses';
 
 /** Wraps a function, or decorates a method, told apart by what comes second and third. */
@@ -135,11 +137,14 @@ function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction
   const inside = guardedBy.get(fn);
   if (inside !== undefined) core.holds(coreOf(inside));
   const key = text(set.key);
-  const isStream = what === 'stream';
-  const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> | AsyncIterableIterator<unknown> {
-    const work: Work = { core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal, isStream };
-    return isStream ? new GuardedStream(work) : drive(work);
+  const stream = function (this: unknown, ...args: unknown[]): AsyncIterableIterator<unknown> {
+    const work: Work = { core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal, isStream: true };
+    return new GuardedStream(work);
   };
+  const value = function (this: unknown, ...args: unknown[]): Promise<unknown> {
+    return call(core, fn, this, args, false, set);
+  };
+  const guarded = what === 'stream' ? stream : value;
   Object.defineProperties(guarded, {
     name: { value: fn.name, configurable: true },
     length: { value: fn.length, configurable: true },
