@@ -63,9 +63,8 @@ export abstract class Scope implements Current {
   abstract readonly letter: Redriven | undefined;
   abstract readonly trail: WrittenLetter[] | undefined;
   abstract readonly chain: readonly number[];
-  private controller: AbortController | undefined = undefined;
-  private ended: { reason: unknown } | undefined = undefined;
-  private listeners: Set<(reason: unknown) => void> | undefined = undefined;
+  /** Few are ever told to stop, or asked for a signal. */
+  private stop: Stop | undefined = undefined;
 
   constructor(
     readonly outer: Scope | undefined,
@@ -83,44 +82,54 @@ export abstract class Scope implements Current {
   }
 
   get signal(): AbortSignal {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.isCut) this.controller.abort(this.reason);
+    const stop = (this.stop ??= new Stop());
+    if (stop.controller === undefined) {
+      stop.controller = new AbortController();
+      if (this.isCut) stop.controller.abort(this.reason);
       else if (this.attempt !== 0) this.outer?.onCut((reason) => this.cut(reason));
     }
-    return this.controller.signal;
+    return stop.controller.signal;
   }
 
   /** Whether the work in this scope is to stop. */
   get isCut(): boolean {
-    return this.ended !== undefined || (this.outer?.isCut ?? false);
+    return this.stop?.ended !== undefined || (this.outer?.isCut ?? false);
   }
 
   /** Why. */
   get reason(): unknown {
-    return this.ended !== undefined ? this.ended.reason : this.outer?.reason;
+    return this.stop?.ended !== undefined ? this.stop.ended.reason : this.outer?.reason;
   }
 
   /** Tells the work in this scope to stop. */
   cut(reason: unknown): void {
-    if (this.ended !== undefined) return;
-    this.ended = { reason };
-    this.controller?.abort(reason);
-    const listeners = this.listeners;
-    this.listeners = undefined;
+    const stop = (this.stop ??= new Stop());
+    if (stop.ended !== undefined) return;
+    stop.ended = { reason };
+    stop.controller?.abort(reason);
+    const { listeners } = stop;
+    stop.listeners = undefined;
     for (const listener of listeners ?? []) listener(reason);
   }
 
   /** Calls `listener` when this scope, or one around it, is cut. Gives the way to take that back. */
   onCut(listener: (reason: unknown) => void): () => void {
-    this.listeners ??= new Set();
-    this.listeners.add(listener);
+    const stop = (this.stop ??= new Stop());
+    stop.listeners ??= new Set();
+    stop.listeners.add(listener);
     const release = this.outer?.onCut(listener);
     return () => {
-      this.listeners?.delete(listener);
+      stop.listeners?.delete(listener);
       release?.();
     };
   }
+}
+
+/** How a scope is told to stop. */
+class Stop {
+  controller: AbortController | undefined;
+  ended: { reason: unknown } | undefined;
+  listeners: Set<(reason: unknown) => void> | undefined;
 }
 
 /** A scope whose knowledge is given when it begins. */

@@ -4,6 +4,7 @@
  */
 
 import * as clock from './clock.js';
+import type { Core } from './core.js';
 import { emitRecords } from './events.js';
 import { type Handle, native } from './native.js';
 import { PORT } from './table.js';
@@ -68,6 +69,9 @@ export class Port {
     readonly attemptMs: number,
     readonly totalMs: number,
     readonly chain: number,
+    readonly core: Core,
+    /** Whether the user judges results. */
+    readonly judgesResults: boolean,
   ) {
     // Of two that are due at once the call's was armed first.
     const isTotal = totalMs >= 0 && (attemptMs < 0 || totalMs <= attemptMs);
@@ -76,22 +80,23 @@ export class Port {
     this.roll(clock.now());
   }
 
-  /** Attaches to a policy; nothing if each of its calls has to be decided. */
-  static attach(policy: Handle): Port | undefined {
+  /** Attaches to the policy of `core`; nothing if each of its calls has to be decided. */
+  static attach(core: Core): Port | undefined {
     const { words, base } = place();
-    const [handle, bits = 0, attemptMs = -1, totalMs = -1, chain = 0] = native.portAttach(policy, new Uint32Array(words.buffer, base * 4, WORDS), clock.now());
+    const [handle, bits = 0, attemptMs = -1, totalMs = -1, chain = 0] = native.portAttach(core.resolve(), new Uint32Array(words.buffer, base * 4, WORDS), clock.now());
     if (handle === undefined) {
       free.push({ words, base });
       return undefined;
     }
-    const port = new Port(handle, words, base, (bits & BREAKER) !== 0, (bits & BULKHEAD) !== 0, attemptMs, totalMs, chain);
+    const port = new Port(handle, words, base, (bits & BREAKER) !== 0, (bits & BULKHEAD) !== 0, attemptMs, totalMs, chain, core, core.judgesResults);
     ports.register(port, { handle, words, base });
     return port;
   }
 
   /** The generation of a closed circuit (0 without a breaker), or `SHUT`. */
   get generation(): number {
-    return Atomics.load(this.words, this.base + GENERATION);
+    // A plain read: whoever counts looks again.
+    return this.words[this.base + GENERATION]!;
   }
 
   /** Counts what belongs to the bucket that is over. */
@@ -99,18 +104,13 @@ export class Port {
     this.bucketEnd = native.portRoll(this.handle, now);
   }
 
-  private rollIfOver(): void {
-    if (this.bucketEnd === Infinity) return;
-    const now = clock.coarse();
-    if (now >= this.bucketEnd) this.roll(now);
-  }
-
-  /** Counts a call that begins. Gives its place among all calls of the policy. */
-  begin(): number {
+  /** Counts a call that begins now. Gives its place among all calls of the policy. */
+  begin(now: number): number {
     const { words, base } = this;
-    this.rollIfOver();
+    if (now >= this.bucketEnd) this.roll(now);
     const begun = words[base + BEGUN]!;
-    Atomics.store(words, base + BEGUN, (begun + 1) | 0);
+    // A plain store, as that of `PASSED`: a count stands for itself.
+    words[base + BEGUN] = begun + 1;
     return (begun + words[base + ELSEWHERE]!) >>> 0;
   }
 
@@ -137,13 +137,18 @@ export class Port {
     const { words, base } = this;
     if (this.isDetached) return false;
     if (this.hasBreaker && !this.count(generation) && !this.ask(generation)) return false;
-    Atomics.store(words, base + PASSED, (words[base + PASSED]! + 1) | 0);
+    words[base + PASSED]! += 1;
     return true;
+  }
+
+  private rollIfOver(): void {
+    const now = clock.coarse();
+    if (now >= this.bucketEnd) this.roll(now);
   }
 
   private count(generation: number): boolean {
     const { words, base } = this;
-    this.rollIfOver();
+    if (this.bucketEnd !== Infinity) this.rollIfOver();
     // In this order: the generation was shown no earlier than its credit was given.
     if (Atomics.load(words, base + CREDIT) === 0 || Atomics.load(words, base + GENERATION) !== generation) return false;
     const at = base + EVEN + (generation & 1);

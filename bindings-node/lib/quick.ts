@@ -10,11 +10,9 @@
  * The driver stays as it is; what a call does is the same either way, which the vectors play both ways. `SEAWALL_FAST=0` switches this path off, for tests.
  */
 
-import { isThenable } from './user-code.js';
 import * as clock from './clock.js';
 import { type Redriven, Scope, storage, type WrittenLetter } from './context.js';
 import type { Core } from './core.js';
-import type { Racer } from './deadlines.js';
 import { isDisabled } from './disabled.js';
 import { drive, goOn, Run, type Work } from './driver.js';
 import { type Handle, native } from './native.js';
@@ -40,22 +38,22 @@ type AnyFunction = (...args: any[]) => any;
 
 /** The first attempt of a call, and the scope that its callee runs in. What the callee may never ask for is made when it is asked for. */
 export class FirstAttempt extends Scope {
-  /** The call in the machine, once it is there. */
-  run: Run | undefined = undefined;
-  racer: Racer | undefined = undefined;
-  private minted: string | undefined = undefined;
-  private letters: WrittenLetter[] | undefined = undefined;
+  private made: { id?: string; letters?: WrittenLetter[] } | undefined = undefined;
 
   constructor(
     readonly port: Port,
-    private readonly core: Core,
     readonly generation: number,
     private readonly before: number,
-    private readonly started: number,
+    /** In whole milliseconds: a number that needs no memory. To the instant where a limit runs from it. */
+    private readonly startedMs: number,
     outer: Scope | undefined,
     until: number | undefined,
   ) {
     super(outer, until);
+  }
+
+  private get started(): number {
+    return this.until === undefined ? this.startedMs : this.until - this.port.limitMs;
   }
 
   get attempt(): number {
@@ -67,7 +65,8 @@ export class FirstAttempt extends Scope {
   }
 
   get correlationId(): string {
-    return (this.minted ??= this.outer?.correlationId ?? native.mintId());
+    const made = (this.made ??= {});
+    return (made.id ??= this.outer?.correlationId ?? native.mintId());
   }
 
   get idempotencyKey(): string | undefined {
@@ -87,7 +86,9 @@ export class FirstAttempt extends Scope {
   }
 
   get trail(): WrittenLetter[] | undefined {
-    return this.core.part('retry') === undefined ? this.outer?.trail : (this.letters ??= []);
+    if (this.port.core.part('retry') === undefined) return this.outer?.trail;
+    const made = (this.made ??= {});
+    return (made.letters ??= []);
   }
 
   get chain(): readonly number[] {
@@ -104,18 +105,17 @@ export class FirstAttempt extends Scope {
   /** Puts the call into the machine. */
   toRun(work: Work): Run {
     taken.resumed += 1;
-    this.racer?.cancel();
-    this.run = new Run(work, this);
-    const passed = clock.now() - this.started;
-    this.run.attempts.adopt(this, clock.wallNow() - passed);
-    if (this.port.totalMs >= 0) this.run.arm(TOTAL, 0, Math.max(0, this.port.totalMs - passed));
-    return this.run;
+    const run = new Run(work, this);
+    const passed = Math.max(0, clock.now() - this.started);
+    run.attempts.adopt(this, clock.wallNow() - passed);
+    if (this.port.totalMs >= 0) run.arm(TOTAL, 0, Math.max(0, this.port.totalMs - passed));
+    return run;
   }
 
   /** Counts the success. False if the machine has to. */
   succeed(value: unknown): boolean {
-    const { core, port } = this;
-    if (core.judgesResults && core.resultBitsOf(value) !== 0) return false;
+    const { port } = this;
+    if (port.judgesResults && port.core.resultBitsOf(value) !== 0) return false;
     if (!port.succeed(this.generation)) return false;
     if (port.hasBulkhead) port.leave();
     taken.quick += 1;
@@ -126,7 +126,7 @@ export class FirstAttempt extends Scope {
 /** Calls `fn` guarded by the policy of `core`. */
 export function call(core: Core, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean, set: CallOptions): Promise<unknown> {
   const first = begin(core, set);
-  if (first !== undefined) return first.until === undefined ? untimed(first, core, fn, self, args, wantsCurrent) : timed(first, core, fn, self, args, wantsCurrent);
+  if (first !== undefined) return first.until === undefined ? untimed(first, fn, self, args, wantsCurrent) : timed(first, fn, self, args, wantsCurrent);
   taken.driver += 1;
   const { key, idempotencyKey, signal } = set;
   return drive({ core, fn, self, args, wantsCurrent, key: key === undefined ? undefined : String(key), idempotencyKey, signal, isStream: false });
@@ -137,17 +137,19 @@ function begin(core: Core, set: CallOptions): FirstAttempt | undefined {
   const outer = storage.getStore();
   // A call inside another has to end with it, and in its time.
   if (outer !== undefined && (outer.attempt !== 0 || outer.until !== undefined || outer.letter !== undefined)) return undefined;
-  const port = portOf(core);
-  if (port === undefined) return undefined;
-  const { generation } = port;
-  if (generation === SHUT || (port.hasBulkhead && !port.enter())) return undefined;
-  const started = clock.now();
-  return new FirstAttempt(port, core, generation, port.begin(), started, outer, port.limitMs < 0 ? undefined : started + port.limitMs);
-}
-
-function portOf(core: Core): Port | undefined {
-  const { port } = core;
-  return port !== undefined && port.generation !== SHUT ? port : lookForPort(core);
+  let { port } = core;
+  let generation = port === undefined ? SHUT : port.generation;
+  if (generation === SHUT) {
+    port = lookForPort(core);
+    generation = port === undefined ? SHUT : port.generation;
+  }
+  if (generation === SHUT || (port!.hasBulkhead && !port!.enter())) return undefined;
+  if (port!.limitMs < 0) {
+    const now = clock.coarse();
+    return new FirstAttempt(port!, generation, port!.begin(now), Math.round(now), outer, undefined);
+  }
+  const now = clock.now();
+  return new FirstAttempt(port!, generation, port!.begin(now), 0, outer, now + port!.limitMs);
 }
 
 function lookForPort(core: Core): Port | undefined {
@@ -162,7 +164,7 @@ function lookForPort(core: Core): Port | undefined {
     return undefined;
   }
   try {
-    core.port = core.isQuick ? Port.attach(core.resolve()) : undefined;
+    core.port = core.isQuick ? Port.attach(core) : undefined;
   } catch {
     // The driver finds the same fault, and says so in the call's promise.
     return undefined;
@@ -171,59 +173,69 @@ function lookForPort(core: Core): Port | undefined {
   return core.port;
 }
 
-async function untimed(first: FirstAttempt, core: Core, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Promise<unknown> {
-  let value: unknown;
-  try {
-    value = await (wantsCurrent ? storage.run(first, fn, first) : storage.run(first, Reflect.apply, fn, self, args));
-  } catch (error) {
-    const run = first.toRun(workOf(core, fn, self, args, wantsCurrent));
-    run.attempts.failed(run.attempts.get(1)!, error);
-    return goOn(run);
-  }
-  if (first.succeed(value)) return value;
-  const run = first.toRun(workOf(core, fn, self, args, wantsCurrent));
-  run.attempts.succeeded(run.attempts.get(1)!, value);
-  return goOn(run);
+/** A promise of the host's own: its `then` is known to do what it should, and to come at most once. */
+function isPlain(value: unknown): value is Promise<unknown> {
+  return value instanceof Promise && value.constructor === Promise;
 }
 
-/** What ends the wait for a first attempt first. */
+function invoke(first: FirstAttempt, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Promise<unknown> {
+  try {
+    const value: unknown = wantsCurrent ? storage.run(first, fn, first) : storage.run(first, Reflect.apply, fn, self, args);
+    return isPlain(value) ? value : Promise.resolve(value);
+  } catch (error) {
+    return Promise.reject(error);
+  }
+}
+
+/** Not an async function: the one promise that this makes is the call's. What `then` is given runs in the caller's context. */
+function untimed(first: FirstAttempt, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Promise<unknown> {
+  return invoke(first, fn, self, args, wantsCurrent).then(
+    (value) => (first.succeed(value) ? value : goOnFrom(first.toRun(workOf(first.port.core, fn, self, args, wantsCurrent)), VALUE, value)),
+    (error: unknown) => goOnFrom(first.toRun(workOf(first.port.core, fn, self, args, wantsCurrent)), ERROR, error),
+  );
+}
+
+/** What ends the wait for a first attempt first; else the reason of a timer. */
 const VALUE = 0;
 const ERROR = 1;
 
-async function timed(first: FirstAttempt, core: Core, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Promise<unknown> {
+/** The call's promise hangs on one that is settled by the callee or by the timer, so that whatever comes next runs in the caller's context and not in theirs. */
+function timed(first: FirstAttempt, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Promise<unknown> {
+  let settle!: (how: number) => void;
+  const settled = new Promise<number>((resolve) => (settle = resolve));
   let outcome: unknown;
-  // Awaited here, so that whatever comes next runs in the caller's context and not in the timer's.
-  const how = await new Promise<number>((resolve) => {
-    const late = (kind: number): boolean => first.run !== undefined && end(first.run, kind, outcome);
-    const settle = (kind: number) => (settled: unknown) => {
-      outcome = settled;
-      if (!late(kind)) resolve(kind);
-    };
-    first.racer = clock.race(first.port.limitMs, () => resolve(first.port.limitReason));
-    let value: unknown;
-    try {
-      value = wantsCurrent ? storage.run(first, fn, first) : storage.run(first, Reflect.apply, fn, self, args);
-    } catch (error) {
-      return settle(ERROR)(error);
-    }
-    if (isThenable(value)) value.then(settle(VALUE), settle(ERROR));
-    else settle(VALUE)(value);
+  let run: Run | undefined;
+  const over = (how: number, settledTo: unknown): void => {
+    // The limit came first: the attempt ends late.
+    if (run !== undefined) return end(run, how, settledTo);
+    outcome = settledTo;
+    settle(how);
+  };
+  const { limitMs, limitReason } = first.port;
+  const racer = clock.race(limitMs, () => settle(limitReason), first.until! - limitMs);
+  invoke(first, fn, self, args, wantsCurrent).then(
+    (value) => over(VALUE, value),
+    (error: unknown) => over(ERROR, error),
+  );
+  return settled.then((how) => {
+    racer.cancel();
+    if (how === VALUE && first.succeed(outcome)) return outcome;
+    run = first.toRun(workOf(first.port.core, fn, self, args, wantsCurrent));
+    return goOnFrom(run, how, outcome);
   });
-  if (how === VALUE && first.succeed(outcome)) {
-    first.racer!.cancel();
-    return outcome;
-  }
-  const run = first.toRun(workOf(core, fn, self, args, wantsCurrent));
+}
+
+/** The rest of the call, in the machine. */
+function goOnFrom(run: Run, how: number, outcome: unknown): Promise<unknown> {
   if (how === VALUE || how === ERROR) end(run, how, outcome);
   else run.push(() => native.timer(run.handle, how, how === ATTEMPT ? 1 : 0, clock.now()));
   return goOn(run);
 }
 
-function end(run: Run, kind: number, outcome: unknown): true {
+function end(run: Run, kind: number, outcome: unknown): void {
   const attempt = run.attempts.get(1)!;
   if (kind === VALUE) run.attempts.succeeded(attempt, outcome);
   else run.attempts.failed(attempt, outcome);
-  return true;
 }
 
 function workOf(core: Core, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean): Work {
