@@ -58,6 +58,9 @@ export interface Native {
   portRoll(port: Handle, now: number): number;
   portIsCurrent(port: Handle): boolean;
   portSucceeded(port: Handle, generation: number, now: number): number;
+  /** Generation and milliseconds plus one in one number, or -1 if the circuit refuses nobody. */
+  portRefuse(port: Handle, now: number): number;
+  portOpening(port: Handle, now: number): number[];
   portEnter(port: Handle): number;
   portLeave(port: Handle): number;
   portResume(port: Handle, generation: number, slot: boolean, before: number, started: number, correlationId: string): Handle;

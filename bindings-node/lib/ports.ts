@@ -5,8 +5,10 @@
 
 import * as clock from './clock.js';
 import type { Core } from './core.js';
-import { emitRecords } from './events.js';
+import { type Refusal, type SeawallError } from './errors.js';
+import { emitRecords, isRejectionHeard } from './events.js';
 import { type Handle, native } from './native.js';
+import { errorOf } from './report.js';
 import { PORT } from './table.js';
 import { wake } from './tickets.js';
 
@@ -24,10 +26,14 @@ export const SHUT = -1;
 const ATTEMPT = 2;
 const TOTAL = 3;
 
+const TWO_32 = 2 ** 32;
 const BREAKER = 1;
 const BULKHEAD = 2;
 const TOLD = 1;
 const MACHINE = 2;
+
+/** What is known of a call that was turned away. */
+const NOTHING_TRIED = { attempts: [], delays: [], reason: undefined, key: undefined, letterId: undefined, injected: false } as const;
 
 interface Place {
   readonly words: Int32Array;
@@ -58,6 +64,8 @@ export class Port {
   readonly limitMs: number;
   readonly limitReason: number;
   private bucketEnd = 0;
+  /** What was last refused for. */
+  private opening: Refusal | undefined = undefined;
 
   private constructor(
     readonly handle: Handle,
@@ -112,6 +120,28 @@ export class Port {
     // A plain store, as that of `PASSED`: a count stands for itself.
     words[base + BEGUN] = begun + 1;
     return (begun + words[base + ELSEWHERE]!) >>> 0;
+  }
+
+  /** The error for a call that an open circuit turns away; nothing if the driver has to judge. */
+  refuse(outer: string | undefined): SeawallError | undefined {
+    if (!this.hasBreaker || isRejectionHeard()) return undefined;
+    const now = clock.now();
+    const refused = native.portRefuse(this.handle, now);
+    if (refused < 0) return undefined;
+    const generation = Math.floor(refused / TWO_32);
+    if (this.opening?.generation !== generation) this.opening = this.lookAtOpening(generation, now);
+    const { opening } = this;
+    const policy = this.core.shownName;
+    const retryAfterMs = refused - generation * TWO_32 - 1;
+    const code = opening!.state === 'isolated' ? 'circuit.isolated' : 'circuit.open';
+    const more = { refusal: () => opening, failure: () => ({ ...NOTHING_TRIED, policy, correlationId: error.correlationId! }) };
+    const error: SeawallError = errorOf(code, policy, null, retryAfterMs, outer ?? native.mintId, more);
+    return error;
+  }
+
+  private lookAtOpening(generation: number, now: number): Refusal {
+    const [isolated, total = 0, failures = 0] = native.portOpening(this.handle, now);
+    return { state: isolated === 1 ? 'isolated' : 'open', generation, counts: { total, failures } };
   }
 
   /** Takes a slot, if one is free at once. */

@@ -100,6 +100,26 @@ pub fn port_succeeded(port: u32, generation: u32, now: f64) -> u32 {
     }
 }
 
+/// Bits of a time in what `port_refuse` gives; above them is the generation, and both together are an exact number in JavaScript.
+const TIME_BITS: u32 = 32;
+
+/// Turns a call away while the circuit is open: generation x 2^32 + 1 + milliseconds until another call makes sense (0: unknown). -1 if it is not.
+#[napi]
+pub fn port_refuse(port: u32, now: f64) -> f64 {
+    let refused = PORTS.get(port).ok().and_then(|port| port.refuse(nanoseconds(now)));
+    refused.map_or(-1.0, |(generation, retry_after_ms)| {
+        let time = retry_after_ms.map_or(0, |ms| (ms + 1).min((1 << TIME_BITS) - 1));
+        (u64::from(generation) << TIME_BITS | time) as f64
+    })
+}
+
+/// Whether somebody holds the circuit open (1), and the outcomes and failures when it opened.
+#[napi]
+pub fn port_opening(port: u32, now: f64) -> Result<Vec<u32>> {
+    let (isolated, total, failures) = PORTS.get(port)?.opening(nanoseconds(now));
+    Ok(vec![isolated.into(), total, failures])
+}
+
 /// Takes a slot that is free at once: 1, else 0.
 #[napi]
 pub fn port_enter(port: u32) -> u32 {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use seawall_engine::pipeline::{Admitted, Env};
-use seawall_engine::policy::breaker::{Permit, Window};
+use seawall_engine::policy::breaker::{Permit, State, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead};
 use seawall_engine::ports::{Behind, Port};
 use seawall_engine::table::layout::port as at;
@@ -25,6 +25,7 @@ use seawall_engine::time::{SECOND, ceil_ms};
 use crate::call::Call;
 use crate::force::View;
 use crate::grip::{Grip, Unfit};
+use crate::metrics::CallEnd;
 use crate::policy::Policy;
 use crate::state::{KeyState, Queue};
 
@@ -374,6 +375,29 @@ impl HeldPort {
         let transition = cell.record_plain_success(generation, || now, || now);
         list.iter().for_each(|port| port.reopen(&env, now));
         transition.map_or(Counted::Done, |transition| Counted::Told(self.grip.announce(&transition)))
+    }
+
+    /// Turns a call away, if the circuit is open or isolated: the generation, and in how many milliseconds another call makes sense. Only of
+    /// policies in which nobody has to be asked what comes after a rejection.
+    #[must_use]
+    pub fn refuse(&self, now: u64) -> Option<(u32, Option<u64>)> {
+        let engine = self.grip.engine();
+        if !self.grip.is_current() || engine.retry.is_some() || engine.fallback.is_some() || engine.dead_letter.is_some() {
+            return None;
+        }
+        let cell = self.grip.cell()?;
+        let refusal = cell.refuse_plain(now)?;
+        cell.count_refusal(&refusal, now);
+        self.policy().counters.call(CallEnd::Rejected);
+        Some((refusal.generation, refusal.retry_after_ms))
+    }
+
+    /// Why the circuit is not closed: whether somebody holds it open, and the outcomes and failures at the trip.
+    #[must_use]
+    pub fn opening(&self, now: u64) -> (bool, u32, u32) {
+        let Some(cell) = self.grip.cell() else { return (false, 0, 0) };
+        let frozen = cell.frozen();
+        (cell.state(now) == State::Isolated, frozen.total, frozen.failures)
     }
 
     /// Takes a slot, if one is free at once.
