@@ -12,7 +12,7 @@ import { errorOf } from './report.js';
 import { PORT } from './table.js';
 import { wake } from './tickets.js';
 
-const { EVEN, GENERATION, CREDIT, BEGUN, PASSED, SLOTS, ELSEWHERE, WORDS } = PORT;
+const { EVEN, GENERATION, CREDIT, BEGUN, PASSED, SLOTS, ELSEWHERE, IN_USE, WORDS } = PORT;
 /** Ports of one page. Pages are never given up: the native module reads them until the isolate ends. */
 const PAGE = 64;
 const TAG = 0xff << 24;
@@ -149,14 +149,21 @@ export class Port {
     const at = this.base + SLOTS;
     const unused = this.words[at]!;
     // A slot that this isolate has left, unless it is wanted elsewhere; then the word is negative.
-    if (unused > 0 && Atomics.compareExchange(this.words, at, unused, unused - 1) === unused) return true;
-    return native.portEnter(this.handle) === 1;
+    const isIn = (unused > 0 && Atomics.compareExchange(this.words, at, unused, unused - 1) === unused) || native.portEnter(this.handle) === 1;
+    if (isIn) this.words[this.base + IN_USE]! += 1;
+    return isIn;
+  }
+
+  /** The machine has taken a call over, and with it its slot. */
+  handOver(): void {
+    if (this.hasBulkhead) this.words[this.base + IN_USE]! -= 1;
   }
 
   /** Leaves a slot: it stays here for the next call, unless somebody waits for one. */
   leave(): void {
     const at = this.base + SLOTS;
     const unused = this.words[at]!;
+    this.handOver();
     if (!this.isDetached && unused >= 0 && Atomics.compareExchange(this.words, at, unused, unused + 1) === unused) return;
     const ticket = native.portLeave(this.handle);
     if (ticket >= 0) wake(ticket);

@@ -100,6 +100,7 @@ export class FirstAttempt extends Scope {
   /** The handle of the call in the machine. */
   resume(): Handle {
     const { port, generation, before, started } = this;
+    port.handOver();
     return native.portResume(port.handle, generation, port.hasBulkhead, before, started, this.correlationId);
   }
 

@@ -465,4 +465,4 @@ export const METRICS: Readonly<Record<string, readonly [string, readonly string[
 };
 
 /** Where a port has each of its words, and how many it has. */
-export const PORT = { EVEN: 0, ODD: 1, GENERATION: 2, CREDIT: 3, BEGUN: 4, PASSED: 5, SLOTS: 6, ELSEWHERE: 7, WORDS: 8 } as const;
+export const PORT = { EVEN: 0, ODD: 1, GENERATION: 2, CREDIT: 3, BEGUN: 4, PASSED: 5, SLOTS: 6, ELSEWHERE: 7, IN_USE: 8, WORDS: 9 } as const;

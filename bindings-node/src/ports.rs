@@ -42,7 +42,7 @@ fn own(env: &Env, act: impl FnOnce(&mut HashSet<u32>)) -> Result<()> {
     if !is_watched {
         env.add_env_cleanup_hook((), |()| {
             for handle in OWN.take().into_iter().flatten() {
-                let _ = PORTS.get(handle).map(|port| port.detach());
+                let _ = PORTS.get(handle).map(|port| port.isolate_ended());
                 PORTS.drop_handle(handle);
             }
         })?;

@@ -428,10 +428,16 @@ impl HeldPort {
 
     /// Counts what is left and lets go of the words: the isolate writes no more.
     pub fn detach(&self) {
-        self.newest(|env| self.detach_from(env));
+        self.newest(|env| self.detach_from(env, 0));
     }
 
-    fn detach_from(&self, env: &StateEnv<'_>) {
+    /// The isolate has ended, maybe with calls under way: the same, and their slots are free.
+    pub fn isolate_ended(&self) {
+        let in_use = self.attached.words[at::IN_USE].load(Ordering::Acquire);
+        self.newest(|env| self.detach_from(env, in_use));
+    }
+
+    fn detach_from(&self, env: &StateEnv<'_>, abandoned: u32) {
         let ports = &self.policy().ports;
         let mut list = ports.list.lock();
         let Some(place) = list.iter().position(|port| Arc::ptr_eq(port, &self.attached)) else { return };
@@ -440,7 +446,9 @@ impl HeldPort {
         port.drain(self.policy(), env, &self.grip.state);
         if let Some(bulkhead) = env.policy.bulkhead.as_ref() {
             // Somebody may have come to wait since the slots were last taken back. Nobody here can wake them; that step, which still goes on, will.
-            ports.owed.lock().extend(port.take_slots(bulkhead, env, WANTED));
+            let mut owed = ports.owed.lock();
+            owed.extend(port.take_slots(bulkhead, env, WANTED));
+            owed.extend((0..abandoned).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)));
         }
     }
 }

@@ -122,6 +122,33 @@ fn while_somebody_waits_the_isolate_is_asked_for_its_slots() {
 }
 
 #[test]
+fn an_isolate_that_ends_gives_back_what_its_calls_held() {
+    let policy = policy(r#""bulkhead":{"max_concurrent":2}"#);
+    let words = words();
+    let port = HeldPort::attach(&policy, words, 0).expect("fit");
+    assert!(port.enter() && port.enter());
+    // One call is under way, the other has left its slot to the next.
+    words[at::IN_USE].store(1, Ordering::Release);
+    words[at::SLOTS].store(1, Ordering::Release);
+    port.isolate_ended();
+    assert!(policy.snapshot(None, 0).contains(r#""in_flight":0"#));
+    let other = HeldPort::attach(&policy, self::words(), 0).expect("fit");
+    assert!(other.enter() && other.enter() && !other.enter());
+}
+
+#[test]
+fn an_open_circuit_refuses_until_its_break_is_over() {
+    let policy = policy(r#""circuit_breaker":{"consecutive_failures":1,"break_duration":"1s","break_jitter":0}"#);
+    let port = HeldPort::attach(&policy, words(), 0).expect("fit");
+    assert_eq!(port.refuse(0), None);
+    fail(&policy, 0);
+    assert_eq!(port.refuse(400_000_000), Some((1, Some(600))));
+    assert_eq!(port.opening(0), (false, 1, 1));
+    assert_eq!(port.refuse(1_000_000_000), None, "the next caller is a trial, and somebody has to judge it");
+    assert_eq!(policy.breaker_counts(None, 0).expect("a breaker")[4], 1);
+}
+
+#[test]
 fn a_resumed_call_draws_as_if_it_had_begun_in_the_machine() {
     let delay = |ops: &[Op]| ops.iter().find(|op| op.code == 2).map(|op| op.args[1]);
     let spec = r#"{"dialect":"node","seed":7,"parts":{"retry":{"max_attempts":3}}}"#;

@@ -33,7 +33,7 @@ fn port(text: &mut String) {
     *text += "\n/** Where a port has each of its words, and how many it has. */\n";
     let _ = writeln!(
         text,
-        "export const PORT = {{ EVEN: {}, ODD: {}, GENERATION: {}, CREDIT: {}, BEGUN: {}, PASSED: {}, SLOTS: {}, ELSEWHERE: {}, WORDS: {} }} as const;",
+        "export const PORT = {{ EVEN: {}, ODD: {}, GENERATION: {}, CREDIT: {}, BEGUN: {}, PASSED: {}, SLOTS: {}, ELSEWHERE: {}, IN_USE: {}, WORDS: {} }} as const;",
         at::EVEN,
         at::ODD,
         at::GENERATION,
@@ -42,6 +42,7 @@ fn port(text: &mut String) {
         at::PASSED,
         at::SLOTS,
         at::ELSEWHERE,
+        at::IN_USE,
         at::WORDS
     );
 }

@@ -99,8 +99,10 @@ pub mod port {
     pub const SLOTS: usize = 6;
     /// Calls that began anywhere else, wrapping, written by Rust alone.
     pub const ELSEWHERE: usize = 7;
+    /// Slots of the bulkhead that the isolate uses, written by the isolate alone: given back when it ends with calls under way.
+    pub const IN_USE: usize = 8;
     /// Words in all.
-    pub const WORDS: usize = 8;
+    pub const WORDS: usize = 9;
 }
 
 /// A hedge's words: the ring's head, then samples of `ended_ms:40 | duration_ms:24`, the millisecond plus one so that zero is none.
