@@ -50,18 +50,12 @@ export class Core {
   port: Port | undefined;
   /** Calls to go by before a port is asked for again. */
   portWait = 0;
-  private readonly inner = new Set<Core>();
-  private readonly byStrategy: ReadonlyMap<string, Part>;
+  private inner: Set<Core> | undefined;
   /** `on` and `ignore` of each judge, in the order of their bits. */
   private readonly matchers: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]>;
 
   constructor(readonly definition: Definition) {
-    this.byStrategy = new Map(definition.parts.map((part) => [part.strategy, part]));
-    this.matchers = JUDGES.map((judge) => {
-      const part = this.byStrategy.get(judge);
-      const above = HEIRS.includes(judge) ? definition : undefined;
-      return [part?.on ?? above?.on, part?.ignore ?? above?.ignore] as const;
-    });
+    this.matchers = matchersOf(definition, (judge) => this.part(judge));
     if (definition.parts.length > 0 || definition.mode !== undefined) guardNative(() => native.check(this.spec()));
   }
 
@@ -102,11 +96,12 @@ export class Core {
 
   /** Whether results are judged. */
   get judgesResults(): boolean {
-    return this.byStrategy.get('retry')?.onResult !== undefined || this.byStrategy.get('circuit_breaker')?.onResult !== undefined;
+    return this.part('retry')?.onResult !== undefined || this.part('circuit_breaker')?.onResult !== undefined;
   }
 
   part(strategy: string): Part | undefined {
-    return this.byStrategy.get(strategy);
+    for (const part of this.definition.parts) if (part.strategy === strategy) return part;
+    return undefined;
   }
 
   /** Labels an unnamed policy with the first function that it guards. */
@@ -146,8 +141,8 @@ export class Core {
 
   /** Which `onResult` rejects a result. */
   resultBitsOf(result: unknown): number {
-    const retry = this.byStrategy.get('retry')?.onResult;
-    const breaker = this.byStrategy.get('circuit_breaker')?.onResult;
+    const retry = this.part('retry')?.onResult;
+    const breaker = this.part('circuit_breaker')?.onResult;
     return (retry !== undefined && asks(retry, result) ? 256 : 0) | (breaker !== undefined && asks(breaker, result) ? 512 : 0);
   }
 
@@ -163,7 +158,7 @@ export class Core {
 
   /** Guards what `inner` guards already. */
   holds(inner: Core): void {
-    if (inner !== this) this.inner.add(inner);
+    if (inner !== this) (this.inner ??= new Set()).add(inner);
   }
 
   /** The handle, once the native module knows which policies work inside this one. */
@@ -171,7 +166,7 @@ export class Core {
     const handle = this.resolve();
     if (seen.has(this)) return handle;
     seen.add(this);
-    for (const inner of this.inner) native.policyNoteInner(handle, inner.resolveAll(seen));
+    for (const inner of this.inner ?? []) native.policyNoteInner(handle, inner.resolveAll(seen));
     return handle;
   }
 
@@ -185,6 +180,16 @@ export class Core {
   breaker(key: string | undefined): Breaker {
     return new Breaker(this, key ?? null);
   }
+}
+
+const NO_MATCHERS: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]> = [];
+
+function matchersOf(definition: Definition, part: (strategy: string) => Part | undefined): ReadonlyArray<readonly [Matches | undefined, Matches | undefined]> {
+  const each = JUDGES.map((judge) => {
+    const above = HEIRS.includes(judge) ? definition : undefined;
+    return [part(judge)?.on ?? above?.on, part(judge)?.ignore ?? above?.ignore] as const;
+  });
+  return each.every(([on, ignore]) => on === undefined && ignore === undefined) ? NO_MATCHERS : each;
 }
 
 const complained = new WeakSet<Matches>();

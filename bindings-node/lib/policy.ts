@@ -81,23 +81,44 @@ export function policyOf(fn: Function): Policy<any> | undefined {
 
 /** Makes a policy from its parts. */
 export function makePolicy<R>(definition: Definition): Policy<R> {
-  return view<R>(new Core(definition), {});
+  return view<R>(new Core(definition), NOTHING_SET);
 }
 
+const SET = Symbol('seawall.set');
+
+/** What a view of a policy is, besides a function. */
+interface View extends Function {
+  readonly [CORE]: Core;
+  readonly [SET]: CallOptions;
+}
+
+/** A property that all views share. What it gives is bound to the view, so that it works detached too; nothing is made for a view that is never asked. */
+function shared(get: (core: Core, set: CallOptions, self: Policy<any>) => unknown): PropertyDescriptor {
+  return {
+    get(this: View) {
+      return get(this[CORE], this[SET], this as unknown as Policy<any>);
+    },
+  };
+}
+
+const VIEW: object = Object.create(Function.prototype, {
+  run: shared((core, set) => (fn: (current: Current) => unknown, options?: CallOptions) => run(core, options === undefined ? set : { ...set, ...options }, fn)),
+  stream: shared((core, set, self) => (fn: AnyFunction) => wrap(core, set, self, fn, 'stream')),
+  using: shared((core, set) => (options: CallOptions) => view(core, { ...set, ...options })),
+  breaker: shared((core, set) => core.breaker(text(set.key))),
+  setMode: shared((core) => (mode: Mode, why: Override) => core.setMode(mode, why)),
+  worstCase: shared((core) => () => worstCase(core)),
+  snapshot: shared((core, set) => () => snapshotOf(core, text(set.key))),
+});
+
+const NOTHING_SET: CallOptions = {};
+
 function view<R>(core: Core, set: CallOptions): Policy<R> {
-  const guard = ((...given: unknown[]) => decorate(core, set, self, given)) as unknown as Policy<R>;
-  const self = Object.defineProperties(guard, {
-    [CORE]: { value: core },
-    name: { value: core.definition.name ?? 'policy' },
-    run: { value: (fn: (current: Current) => unknown, options: CallOptions = {}) => run(core, { ...set, ...options }, fn) },
-    stream: { value: (fn: AnyFunction) => wrap(core, set, self, fn, 'stream') },
-    using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
-    breaker: { get: () => core.breaker(text(set.key)) },
-    setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
-    worstCase: { value: () => worstCase(core) },
-    snapshot: { value: () => snapshotOf(core, text(set.key)) },
-  });
-  return self;
+  const guard = ((...given: unknown[]) => decorate(core, set, guard as unknown as Policy<R>, given)) as unknown as View;
+  Object.defineProperty(guard, CORE, { value: core });
+  Object.defineProperty(guard, SET, { value: set });
+  Object.defineProperty(guard, 'name', { value: core.definition.name ?? 'policy' });
+  return Object.setPrototypeOf(guard, VIEW) as Policy<R>;
 }
 
 function text(key: string | number | undefined): string | undefined {
