@@ -8,6 +8,7 @@
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
 #   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
+#   make bench-node   what a call costs in Node, beside peers that npm installs into tests/bench/node
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
 #   make clean   remove everything that was built here
@@ -32,7 +33,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz kills bench bench-rust lint loom tsan mutants clean tools
+.PHONY: build test demo fuzz kills bench bench-rust bench-node lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -75,6 +76,14 @@ tsan:
 
 mutants: tools
 	@$(PYTHON) tests/ci/mutants.py $(FOLDER)
+
+BENCH_NODE := tests/bench/node
+
+# Fat LTO, as packages have it, then the module that the tests use again.
+bench-node: build
+	@cd $(BENCH_NODE) && npm install --silent --no-audit --no-fund --no-package-lock
+	@SEAWALL_PROFILE=release npm run --silent build:native
+	@node $(BENCH_NODE)/bench.mjs; touch bindings-node/Cargo.toml
 
 clean:
 	rm -rf target .venv node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
