@@ -142,8 +142,8 @@ impl Ports {
         }
         let list = self.list.lock();
         list.iter().for_each(|port| port.drain(policy, env, state));
-        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return Vec::new() };
-        list.iter().flat_map(|port| port.take_slots(bulkhead, env, WANTED)).collect()
+        let Some(bulkhead) = env.slots() else { return Vec::new() };
+        list.iter().flat_map(|port| port.take_slots(&bulkhead, env, WANTED)).collect()
     }
 
     /// After a step of the machine: the gates are what the state asks for; gives tickets to be woken.
@@ -153,7 +153,7 @@ impl Ports {
         }
         let list = self.list.lock();
         list.iter().for_each(|port| port.reopen(env, now));
-        let Some(bulkhead) = env.policy.bulkhead.as_ref() else { return Vec::new() };
+        let Some(bulkhead) = env.slots() else { return Vec::new() };
         let is_queued = || Bulkhead::load(env.bulkhead).1 > 0;
         if !is_queued() {
             // Isolates may keep what gets free.
@@ -164,7 +164,7 @@ impl Ports {
         let mut wakes = std::mem::take(&mut *self.owed.lock());
         // Looked at after the mark was taken away: whoever came to wait meanwhile found it, or is found here.
         if is_queued() {
-            wakes.extend(list.iter().flat_map(|port| port.take_slots(bulkhead, env, WANTED)));
+            wakes.extend(list.iter().flat_map(|port| port.take_slots(&bulkhead, env, WANTED)));
         }
         wakes
     }
@@ -364,7 +364,7 @@ impl HeldPort {
     #[must_use]
     pub fn succeeded(&self, generation: u32, now: u64) -> Counted {
         let env = self.env();
-        let is_queue = env.policy.bulkhead.as_ref().is_some_and(|bulkhead| bulkhead.max_queue > 0);
+        let is_queue = env.slots().is_some_and(|bulkhead| bulkhead.max_queue > 0);
         let list = self.policy().ports.list.lock();
         let Some(cell) = env.cell().filter(|_| self.grip.is_current()) else { return Counted::Machine };
         list.iter().for_each(|port| port.drain(self.policy(), &env, &self.grip.state));
@@ -404,14 +404,14 @@ impl HeldPort {
     #[must_use]
     pub fn enter(&self) -> bool {
         let env = self.env();
-        let enters = |bulkhead: &Bulkhead| bulkhead.enter(env.bulkhead, env.waiters, false) == Answer::Entered;
-        self.grip.is_current() && env.policy.bulkhead.as_ref().is_some_and(enters)
+        let enters = |bulkhead: Bulkhead| bulkhead.enter(env.bulkhead, env.waiters, false) == Answer::Entered;
+        self.grip.is_current() && env.slots().is_some_and(enters)
     }
 
     /// Gives a slot back; the ticket is to be woken.
     #[must_use]
     pub fn leave(&self) -> Option<u64> {
-        self.newest(|env| env.policy.bulkhead.as_ref().and_then(|bulkhead| bulkhead.leave(env.bulkhead, env.waiters)))
+        self.newest(|env| env.slots().and_then(|bulkhead| bulkhead.leave(env.bulkhead, env.waiters)))
     }
 
     /// The call in the machine, with its first attempt running.
@@ -444,10 +444,10 @@ impl HeldPort {
         let port = list.swap_remove(place);
         port.shut();
         port.drain(self.policy(), env, &self.grip.state);
-        if let Some(bulkhead) = env.policy.bulkhead.as_ref() {
+        if let Some(bulkhead) = env.slots() {
             // Somebody may have come to wait since the slots were last taken back. Nobody here can wake them; that step, which still goes on, will.
             let mut owed = ports.owed.lock();
-            owed.extend(port.take_slots(bulkhead, env, WANTED));
+            owed.extend(port.take_slots(&bulkhead, env, WANTED));
             owed.extend((0..abandoned).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)));
         }
     }
