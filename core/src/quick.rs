@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use seawall_engine::pipeline::Admitted;
-use seawall_engine::policy::breaker::{Ask, Permit, State, Window};
+use seawall_engine::policy::breaker::{Permit, Window};
 use seawall_engine::policy::bulkhead::Answer as Slot;
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
@@ -163,9 +163,8 @@ impl Quick {
     /// While the circuit is surely open, the call is turned away here.
     fn not_closed<E: 'static>(&self, grip: &Grip, label: &'static str) -> Option<Error<E>> {
         let (cell, now) = (grip.cell()?, clock::coarse());
-        let refusal = cell.would_refuse(Ask { ordinal: 0, attempt: 1, watched: true }, now)?;
-        let is_open = matches!(refusal.state, State::Open | State::Isolated);
-        (is_open && refusal.retry_after_ms.is_none_or(|left| left > TICK_MS)).then(|| {
+        let refusal = cell.refuse_plain(now)?;
+        refusal.retry_after_ms.is_none_or(|left| left > TICK_MS).then(|| {
             cell.count_refusal(&refusal, now);
             self.rejected(grip, refusal.code, refusal.retry_after_ms, label)
         })

@@ -5,7 +5,7 @@
 
 use crate::sync::Ordering;
 
-use super::admit::{Permit, PermitKind};
+use super::admit::{Ask, Permit, PermitKind, Refusal};
 use super::word::{State, Streak, tagged};
 use super::{Breaker, Cell, Sums, Window, count, time_window};
 use crate::fault::{Fault, seeded};
@@ -41,6 +41,13 @@ impl Cell<'_> {
     pub fn admit_plain(&self) -> Option<u32> {
         let word = self.state_word();
         (word.state() == State::Closed).then(|| word.generation())
+    }
+
+    /// The refusal of a circuit that is open or isolated, and known to be: nothing has to be written down first, as when a lapse has opened it.
+    #[must_use]
+    pub fn refuse_plain(&self, now: u64) -> Option<Refusal> {
+        let is_open = matches!(self.state_word().state(), State::Open | State::Isolated);
+        if is_open { self.would_refuse(Ask::default(), now) } else { None }
     }
 
     /// Records a success of an attempt that was admitted so, as [`Cell::record`] does. `now` is asked only where there is trouble to judge,
