@@ -3,14 +3,13 @@
 #   make demo    charge a day of orders through an unreliable city, bare and with Seawall   (FAST=1, INPUT=file)
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
 #   make fuzz    random policies and scripts on all four runners, which must agree   (SCRIPTS=20000 SEED=7 SAVE=folder)
-#   make bench   calls beside their peers, against tests/bench/budgets.json; bench-rust is one language   (ROUNDS=201 ONLY=breaker)
+#   make bench   calls beside their peers in all three languages: bench-rust, bench-python, bench-node   (ROUNDS=201 ONLY=breaker)
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
 #   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
-#   make bench-python   what guarding a Python call costs, beside the peers     (ROUNDS=500 ONLY=breaker)
 #   make clean   remove everything that was built here
 
 SHELL  := /bin/bash
@@ -33,7 +32,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz kills bench bench-rust bench-python lint loom tsan mutants clean tools
+.PHONY: build test demo fuzz kills bench bench-rust bench-python bench-node lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -56,7 +55,7 @@ lint: build
 	@tests/ci/check_tools.sh lint
 	@.venv/bin/python tests/ci/test.py format clippy drift arrows
 
-bench: bench-rust
+bench: bench-rust bench-python bench-node
 
 # A lock file and a target folder of its own: peers enter neither of ours.
 bench-rust:
@@ -91,6 +90,14 @@ bench-python: .bench/python/.ready .venv/.ready
 	@rm -rf .bench/wheels && .venv/bin/maturin build --quiet --release --out .bench/wheels
 	@.bench/python/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps .bench/wheels/seawall-*.whl
 	@.bench/python/bin/python tests/bench/python/run.py --rounds $(ROUNDS) --only "$(ONLY)"
+
+BENCH_NODE := tests/bench/node
+
+# Fat LTO, as packages have it, then the module that the tests use again.
+bench-node: build
+	@cd $(BENCH_NODE) && npm install --silent --no-audit --no-fund --no-package-lock
+	@SEAWALL_PROFILE=release npm run --silent build:native
+	@node $(BENCH_NODE)/bench.mjs; touch bindings-node/Cargo.toml
 
 clean:
 	rm -rf target .venv .bench node_modules demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so

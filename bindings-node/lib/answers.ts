@@ -1,7 +1,7 @@
 /** What answers in place of a call that failed: the last good result, then the steps of a fallback, one at a time. */
 
 import * as clock from './clock.js';
-import { Scope, within } from './context.js';
+import { FullScope, within } from './context.js';
 import type { Run } from './driver.js';
 import { native } from './native.js';
 import { Source } from './source.js';
@@ -41,7 +41,7 @@ async function call(run: Run, step: number): Promise<unknown> {
   const steps = core.part('fallback')?.steps ?? [];
   const chosen = step < steps.length ? steps[step] : valueInForce(core);
   const { key, correlationId, idempotencyKey, error } = run;
-  const inner = new Scope({ attempt: run.attempts.count, key: key ?? undefined, correlationId, idempotencyKey, error }, run.outer);
+  const inner = new FullScope({ attempt: run.attempts.count, key: key ?? undefined, correlationId, idempotencyKey, error }, run.outer);
   const value: unknown = typeof chosen !== 'function' ? chosen : await within(inner, () => (wantsCurrent ? chosen(inner) : chosen.apply(self, [...args])));
   // A stream that cannot give its first item has failed, and the next step is tried.
   return isStream ? Source.of(value, inner, 'fallback').begin() : value;

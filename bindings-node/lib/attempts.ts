@@ -7,7 +7,7 @@
 
 import { errorType, Kind, kindOf, retryAfterOf, statusOf } from './classify.js';
 import * as clock from './clock.js';
-import { type Current, Scope, within } from './context.js';
+import { type Current, FullScope, Scope, within } from './context.js';
 import type { Run } from './driver.js';
 import { native } from './native.js';
 import { type Ask, Source } from './source.js';
@@ -84,10 +84,18 @@ export class Attempts {
   private open(number: number, deadlineMs: number): Attempt {
     const { key, correlationId, idempotencyKey, chain, trail, outer } = this.run;
     const until = deadlineMs < 0 ? undefined : clock.now() + deadlineMs;
-    const scope = new Scope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, chain, ...trail }, outer);
+    const scope = new FullScope({ attempt: number, until, key: key ?? undefined, correlationId, idempotencyKey, chain, ...trail }, outer);
     const attempt: Attempt = { number, scope, value: undefined, error: undefined, isOpen: true, isCut: false, isMadeUp: false, source: undefined };
     this.all.set(number, attempt);
     if (number === 1) this.startedAt = clock.wallNow();
+    return attempt;
+  }
+
+  /** The first attempt, which began before the call came here. */
+  adopt(scope: Scope, startedAt: number): Attempt {
+    const attempt: Attempt = { number: 1, scope, value: undefined, error: undefined, isOpen: true, isCut: false, isMadeUp: false, source: undefined };
+    this.all.set(1, attempt);
+    this.startedAt = startedAt;
     return attempt;
   }
 
@@ -171,13 +179,13 @@ export class Attempts {
     });
   }
 
-  private succeeded(attempt: Attempt, value: unknown): void {
+  succeeded(attempt: Attempt, value: unknown): void {
     const bits = this.run.work.isStream ? 0 : this.run.work.core.resultBitsOf(value);
     const [status, retryAfter] = bits === 0 ? [0, -1] : [statusOf(value), this.retryAfter(value)];
     this.ended(attempt, { value, error: undefined }, Kind.success, bits, status, retryAfter, '');
   }
 
-  private failed(attempt: Attempt, error: unknown): void {
+  failed(attempt: Attempt, error: unknown): void {
     const kind = this.run.isCancelled || attempt.isCut ? Kind.cancelled : kindOf(error);
     this.ended(attempt, { value: undefined, error }, kind, this.run.work.core.bitsOf(error), statusOf(error), this.retryAfter(error), errorType(error));
   }

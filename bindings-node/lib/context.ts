@@ -52,36 +52,25 @@ export interface Redriven {
   readonly queue: string;
 }
 
-export class Scope implements Current {
-  readonly attempt: number;
-  private until: number | undefined;
-  readonly key: string | undefined;
-  readonly correlationId: string | undefined;
-  readonly idempotencyKey: string | undefined;
-  readonly error: unknown;
-  readonly traceparent: string | undefined;
-  readonly letter: Redriven | undefined;
-  readonly trail: WrittenLetter[] | undefined;
-  readonly chain: readonly number[];
-  private controller: AbortController | undefined;
-  private ended: { reason: unknown } | undefined;
-  private listeners: Set<(reason: unknown) => void> | undefined;
+/** What the running code is in: what it knows, and how it is told to stop. */
+export abstract class Scope implements Current {
+  abstract readonly attempt: number;
+  abstract readonly key: string | undefined;
+  abstract readonly correlationId: string | undefined;
+  abstract readonly idempotencyKey: string | undefined;
+  abstract readonly error: unknown;
+  abstract readonly traceparent: string | undefined;
+  abstract readonly letter: Redriven | undefined;
+  abstract readonly trail: WrittenLetter[] | undefined;
+  abstract readonly chain: readonly number[];
+  /** Few are ever told to stop, or asked for a signal. */
+  private stop: Stop | undefined = undefined;
 
   constructor(
-    fields: ScopeFields,
     readonly outer: Scope | undefined,
-  ) {
-    this.attempt = fields.attempt ?? outer?.attempt ?? 0;
-    this.until = earlier(fields.until, outer?.until);
-    this.key = fields.key ?? outer?.key;
-    this.correlationId = fields.correlationId ?? outer?.correlationId;
-    this.idempotencyKey = fields.idempotencyKey ?? outer?.idempotencyKey;
-    this.error = fields.error;
-    this.traceparent = fields.traceparent ?? outer?.traceparent;
-    this.letter = fields.letter ?? outer?.letter;
-    this.trail = fields.trail ?? outer?.trail;
-    this.chain = fields.chain ?? outer?.chain ?? [];
-  }
+    /** When the time is up, on the driver's clock. */
+    public until: number | undefined,
+  ) {}
 
   /** Its own limit is met; what is around it still limits. */
   outlive(): void {
@@ -93,43 +82,79 @@ export class Scope implements Current {
   }
 
   get signal(): AbortSignal {
-    if (this.controller === undefined) {
-      this.controller = new AbortController();
-      if (this.isCut) this.controller.abort(this.reason);
+    const stop = (this.stop ??= new Stop());
+    if (stop.controller === undefined) {
+      stop.controller = new AbortController();
+      if (this.isCut) stop.controller.abort(this.reason);
       else if (this.attempt !== 0) this.outer?.onCut((reason) => this.cut(reason));
     }
-    return this.controller.signal;
+    return stop.controller.signal;
   }
 
   /** Whether the work in this scope is to stop. */
   get isCut(): boolean {
-    return this.ended !== undefined || (this.outer?.isCut ?? false);
+    return this.stop?.ended !== undefined || (this.outer?.isCut ?? false);
   }
 
   /** Why. */
   get reason(): unknown {
-    return this.ended !== undefined ? this.ended.reason : this.outer?.reason;
+    return this.stop?.ended !== undefined ? this.stop.ended.reason : this.outer?.reason;
   }
 
   /** Tells the work in this scope to stop. */
   cut(reason: unknown): void {
-    if (this.ended !== undefined) return;
-    this.ended = { reason };
-    this.controller?.abort(reason);
-    const listeners = this.listeners;
-    this.listeners = undefined;
+    const stop = (this.stop ??= new Stop());
+    if (stop.ended !== undefined) return;
+    stop.ended = { reason };
+    stop.controller?.abort(reason);
+    const { listeners } = stop;
+    stop.listeners = undefined;
     for (const listener of listeners ?? []) listener(reason);
   }
 
   /** Calls `listener` when this scope, or one around it, is cut. Gives the way to take that back. */
   onCut(listener: (reason: unknown) => void): () => void {
-    this.listeners ??= new Set();
-    this.listeners.add(listener);
+    const stop = (this.stop ??= new Stop());
+    stop.listeners ??= new Set();
+    stop.listeners.add(listener);
     const release = this.outer?.onCut(listener);
     return () => {
-      this.listeners?.delete(listener);
+      stop.listeners?.delete(listener);
       release?.();
     };
+  }
+}
+
+/** How a scope is told to stop. */
+class Stop {
+  controller: AbortController | undefined;
+  ended: { reason: unknown } | undefined;
+  listeners: Set<(reason: unknown) => void> | undefined;
+}
+
+/** A scope whose knowledge is given when it begins. */
+export class FullScope extends Scope {
+  readonly attempt: number;
+  readonly key: string | undefined;
+  readonly correlationId: string | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly error: unknown;
+  readonly traceparent: string | undefined;
+  readonly letter: Redriven | undefined;
+  readonly trail: WrittenLetter[] | undefined;
+  readonly chain: readonly number[];
+
+  constructor(fields: ScopeFields, outer: Scope | undefined) {
+    super(outer, earlier(fields.until, outer?.until));
+    this.attempt = fields.attempt ?? outer?.attempt ?? 0;
+    this.key = fields.key ?? outer?.key;
+    this.correlationId = fields.correlationId ?? outer?.correlationId;
+    this.idempotencyKey = fields.idempotencyKey ?? outer?.idempotencyKey;
+    this.error = fields.error;
+    this.traceparent = fields.traceparent ?? outer?.traceparent;
+    this.letter = fields.letter ?? outer?.letter;
+    this.trail = fields.trail ?? outer?.trail;
+    this.chain = fields.chain ?? outer?.chain ?? [];
   }
 }
 
@@ -137,7 +162,8 @@ function earlier(a: number | undefined, b: number | undefined): number | undefin
   return a === undefined ? b : b === undefined ? a : Math.min(a, b);
 }
 
-const storage = new AsyncLocalStorage<Scope>();
+/** Carries the scope. Exported for the one caller that cannot afford a closure. */
+export const storage = new AsyncLocalStorage<Scope>();
 
 /** The scope that the running code is in. */
 export function scope(): Scope | undefined {
@@ -151,7 +177,7 @@ export function within<T>(inner: Scope, fn: () => T): T {
 
 /** What is known about the call that the running code is in; never undefined. */
 export function current(): Current {
-  return storage.getStore() ?? new Scope({}, undefined);
+  return storage.getStore() ?? new FullScope({}, undefined);
 }
 
 /** The correlation id in force, if any; none is minted. */
@@ -166,7 +192,7 @@ function cleanOrNew(id: unknown): string {
 
 /** Runs `fn` with this correlation id. An id that logs or headers could misread is replaced. */
 export function correlate<T>(id: string, fn: () => T): T {
-  return within(new Scope({ correlationId: cleanOrNew(id) }, scope()), fn);
+  return within(new FullScope({ correlationId: cleanOrNew(id) }, scope()), fn);
 }
 
 /** Milliseconds left until the nearest deadline around the running code, else `otherwise`. */
@@ -209,7 +235,7 @@ export function receive<T>(incoming: IncomingHeaders, fn: () => T, options: { tr
     const trace = get('traceparent');
     if (trace !== undefined && /^[0-9a-f-]{55}$/.test(trace)) fields.traceparent = trace;
   }
-  return within(new Scope(fields, scope()), fn);
+  return within(new FullScope(fields, scope()), fn);
 }
 
 function reader(incoming: IncomingHeaders): (name: string) => string | undefined {

@@ -5,6 +5,7 @@ import { toMs } from './duration.js';
 import { ConfigError, guardNative } from './errors.js';
 import { emitRecords } from './events.js';
 import { type Handle, native } from './native.js';
+import type { Port } from './ports.js';
 import { HEIRS, JUDGES, type Matches, type Part, specOf } from './part.js';
 
 /** What a policy is made of. */
@@ -45,18 +46,16 @@ export class Core {
   private resolvedIn = -1;
   private foundIn = -1;
   private label: string | undefined;
-  private readonly inner = new Set<Core>();
-  private readonly byStrategy: ReadonlyMap<string, Part>;
+  /** Where calls are counted that need no decision; looked after by lib/quick.ts. */
+  port: Port | undefined;
+  /** Calls to go by before a port is asked for again. */
+  portWait = 0;
+  private inner: Set<Core> | undefined;
   /** `on` and `ignore` of each judge, in the order of their bits. */
   private readonly matchers: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]>;
 
   constructor(readonly definition: Definition) {
-    this.byStrategy = new Map(definition.parts.map((part) => [part.strategy, part]));
-    this.matchers = JUDGES.map((judge) => {
-      const part = this.byStrategy.get(judge);
-      const above = HEIRS.includes(judge) ? definition : undefined;
-      return [part?.on ?? above?.on, part?.ignore ?? above?.ignore] as const;
-    });
+    this.matchers = matchersOf(definition, (judge) => this.part(judge));
     if (definition.parts.length > 0 || definition.mode !== undefined) guardNative(() => native.check(this.spec()));
   }
 
@@ -88,8 +87,21 @@ export class Core {
     return this.found;
   }
 
+  /** Whether calls of this policy may do without the machine, as far as the code goes: nothing of the user's has to be asked before they begin. */
+  get isQuick(): boolean {
+    const { key, mode } = this.definition;
+    const asks = this.part('dead_letter')?.idempotencyKey !== undefined || typeof mode === 'function';
+    return key === undefined && !asks && this.info.stale !== true;
+  }
+
+  /** Whether results are judged. */
+  get judgesResults(): boolean {
+    return this.part('retry')?.onResult !== undefined || this.part('circuit_breaker')?.onResult !== undefined;
+  }
+
   part(strategy: string): Part | undefined {
-    return this.byStrategy.get(strategy);
+    for (const part of this.definition.parts) if (part.strategy === strategy) return part;
+    return undefined;
   }
 
   /** Labels an unnamed policy with the first function that it guards. */
@@ -129,8 +141,8 @@ export class Core {
 
   /** Which `onResult` rejects a result. */
   resultBitsOf(result: unknown): number {
-    const retry = this.byStrategy.get('retry')?.onResult;
-    const breaker = this.byStrategy.get('circuit_breaker')?.onResult;
+    const retry = this.part('retry')?.onResult;
+    const breaker = this.part('circuit_breaker')?.onResult;
     return (retry !== undefined && asks(retry, result) ? 256 : 0) | (breaker !== undefined && asks(breaker, result) ? 512 : 0);
   }
 
@@ -146,7 +158,7 @@ export class Core {
 
   /** Guards what `inner` guards already. */
   holds(inner: Core): void {
-    if (inner !== this) this.inner.add(inner);
+    if (inner !== this) (this.inner ??= new Set()).add(inner);
   }
 
   /** The handle, once the native module knows which policies work inside this one. */
@@ -154,7 +166,7 @@ export class Core {
     const handle = this.resolve();
     if (seen.has(this)) return handle;
     seen.add(this);
-    for (const inner of this.inner) native.policyNoteInner(handle, inner.resolveAll(seen));
+    for (const inner of this.inner ?? []) native.policyNoteInner(handle, inner.resolveAll(seen));
     return handle;
   }
 
@@ -168,6 +180,16 @@ export class Core {
   breaker(key: string | undefined): Breaker {
     return new Breaker(this, key ?? null);
   }
+}
+
+const NO_MATCHERS: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]> = [];
+
+function matchersOf(definition: Definition, part: (strategy: string) => Part | undefined): ReadonlyArray<readonly [Matches | undefined, Matches | undefined]> {
+  const each = JUDGES.map((judge) => {
+    const above = HEIRS.includes(judge) ? definition : undefined;
+    return [part(judge)?.on ?? above?.on, part(judge)?.ignore ?? above?.ignore] as const;
+  });
+  return each.every(([on, ignore]) => on === undefined && ignore === undefined) ? NO_MATCHERS : each;
 }
 
 const complained = new WeakSet<Matches>();

@@ -33,9 +33,9 @@ export class DeadlineList {
     private readonly hostTimer: (ms: number, fire: () => void) => () => void,
   ) {}
 
-  /** Arms a timer of `ms` from now. */
-  add(ms: number, fire: () => void): Racer {
-    const racer = new Racer(this.now() + ms, fire);
+  /** Arms a timer that is due at `at`. */
+  add(at: number, fire: () => void): Racer {
+    const racer = new Racer(at, fire);
     insert(this.list, racer);
     if (this.list.length >= this.sweepAt) this.sweep();
     this.arm();
@@ -86,6 +86,8 @@ export class DeadlineList {
 
 /** Inserts by deadline, after those with the same one. */
 export function insert(list: Racer[], racer: Racer): void {
+  // Most often it is the last: one policy's limits are alike.
+  if (list.length === 0 || list[list.length - 1]!.at <= racer.at) return void list.push(racer);
   let low = 0;
   let high = list.length;
   while (low < high) {

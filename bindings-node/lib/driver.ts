@@ -9,7 +9,7 @@ import { answer } from './answers.js';
 import { Attempts } from './attempts.js';
 import { isInjected } from './classify.js';
 import * as clock from './clock.js';
-import { Scope, scope, type WrittenLetter } from './context.js';
+import { FullScope, Scope, scope, type WrittenLetter } from './context.js';
 import type { Core } from './core.js';
 import type { Racer } from './deadlines.js';
 import { isDisabled } from './disabled.js';
@@ -17,6 +17,7 @@ import { annotate, type Failure } from './errors.js';
 import { emitRecords } from './events.js';
 import { recovered, writeLetter } from './letter-writer.js';
 import { native } from './native.js';
+import type { FirstAttempt } from './quick.js';
 import { ourError, readReport } from './report.js';
 import { keep } from './stale.js';
 import { parkFor, unpark, wake } from './tickets.js';
@@ -39,10 +40,21 @@ export interface Work {
 
 /** Calls the function of `work` under its policy. */
 export async function drive(work: Work): Promise<unknown> {
-  if (isDisabled()) return work.wantsCurrent ? work.fn(new Scope({}, scope())) : work.fn.apply(work.self, [...work.args]);
+  if (isDisabled()) return work.wantsCurrent ? work.fn(new FullScope({}, scope())) : work.fn.apply(work.self, [...work.args]);
   const run = new Run(work);
   try {
     let finish = run.begin();
+    while (finish === undefined) finish = run.take(await run.next());
+    return run.outcome(finish);
+  } finally {
+    run.close();
+  }
+}
+
+/** Goes on with a call whose first attempt is running or has ended. */
+export async function goOn(run: Run): Promise<unknown> {
+  try {
+    let finish: Finish | undefined;
     while (finish === undefined) finish = run.take(await run.next());
     return run.outcome(finish);
   } finally {
@@ -91,8 +103,23 @@ export class Run {
   private isClosed = false;
   private readonly release: Array<() => void> = [];
 
-  constructor(readonly work: Work) {
+  /** `first`: the first attempt, which began before the call came here. */
+  constructor(
+    readonly work: Work,
+    first?: FirstAttempt,
+  ) {
     const { core, self, args, signal } = work;
+    if (first !== undefined) {
+      this.outer = first.outer;
+      this.key = null;
+      this.correlationId = first.correlationId;
+      this.idempotencyKey = first.idempotencyKey;
+      this.trail = core.part('retry') === undefined ? undefined : { trail: first.trail ?? [] };
+      this.handle = first.resume();
+      this.chain = first.chain;
+      if (this.chain !== this.outer?.chain && this.chain.length > 0) native.callWithin(this.handle, this.outer?.chain ?? []);
+      return;
+    }
     signal?.throwIfAborted();
     this.outer = scope();
     this.key = core.keyOf(work.key, self, work.wantsCurrent ? undefined : args);

@@ -11,9 +11,15 @@ export interface ErrorFields {
   policy?: string;
   key?: string | undefined;
   retryAfterMs?: number | undefined;
-  correlationId?: string | undefined;
+  /** Text, or what makes it once somebody asks. */
+  correlationId?: string | (() => string) | undefined;
   cause?: unknown;
+  /** What `failure(error)` will say. */
+  failure?: (() => Failure) | undefined;
 }
+
+/** What is known about an error of ours lies on it, which is cheaper than in a map beside it. */
+let known: { of(error: object): (() => Failure) | undefined; set(error: object, found: () => Failure): boolean };
 
 /**
  * The root of all errors of Seawall. `code` is the same in every language; `policy` the policy's name, or for an unnamed one the first function
@@ -24,7 +30,19 @@ export class SeawallError extends Error {
   readonly policy: string;
   readonly key: string | undefined;
   readonly retryAfterMs: number | undefined;
-  readonly correlationId: string | undefined;
+  #correlationId: string | (() => string) | undefined;
+  #failure: (() => Failure) | undefined;
+
+  static {
+    known = {
+      of: (error) => (#failure in error ? error.#failure : undefined),
+      set: (error, found) => {
+        if (!(#failure in error)) return false;
+        error.#failure = found;
+        return true;
+      },
+    };
+  }
 
   constructor(message: string, fields: ErrorFields = {}) {
     super(message, 'cause' in fields ? { cause: fields.cause } : undefined);
@@ -32,7 +50,13 @@ export class SeawallError extends Error {
     this.policy = fields.policy ?? '';
     this.key = fields.key;
     this.retryAfterMs = fields.retryAfterMs;
-    this.correlationId = fields.correlationId;
+    this.#correlationId = fields.correlationId;
+    this.#failure = fields.failure;
+  }
+
+  get correlationId(): string | undefined {
+    const id = this.#correlationId;
+    return typeof id === 'function' ? (this.#correlationId = id()) : id;
   }
 
   /** The HTTP status a service would answer with; none for most errors. */
@@ -146,11 +170,12 @@ for (const [name, kind] of Object.entries(CLASSES)) {
 
 /** The error of a code, of the class that the table names, without walking the stack. */
 export function make(code: ErrorCode, message: string, fields: RejectionFields): SeawallError {
+  fields.code = code;
   const kind = CLASSES[ERROR_CLASSES[code][0] as keyof typeof CLASSES] as new (message: string, fields: object) => SeawallError;
   const limit = Error.stackTraceLimit;
   Error.stackTraceLimit = 0;
   try {
-    return new kind(message, { ...fields, code });
+    return new kind(message, fields);
   } finally {
     Error.stackTraceLimit = limit;
   }
@@ -210,12 +235,12 @@ const failures = new WeakMap<object, () => Failure>();
 
 /** What is known about an error that came out of a policy, or undefined if none raised it. */
 export function failure(error: unknown): Failure | undefined {
-  return isObject(error) ? failures.get(error)?.() : undefined;
+  return isObject(error) ? (known.of(error) ?? failures.get(error))?.() : undefined;
 }
 
 /** Attaches what is known; the outermost policy has the last word. */
 export function annotate(error: unknown, found: () => Failure): void {
-  if (isObject(error)) failures.set(error, found);
+  if (isObject(error) && !known.set(error, found)) failures.set(error, found);
 }
 
 function isObject(value: unknown): value is object {

@@ -57,6 +57,13 @@ export function emit(event: SeawallEvent): void {
   }
 }
 
+const aboutCalls = channel('seawall:call');
+
+/** Whether anybody would hear of a call's rejection. */
+export function isRejectionHeard(): boolean {
+  return hooks.size > 0 || aboutCalls.hasSubscribers;
+}
+
 /** Tells one hook; what it throws stays here. */
 function tell(hook: Hook, event: SeawallEvent): void {
   try {

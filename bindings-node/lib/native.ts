@@ -53,6 +53,19 @@ export interface Native {
   stalePut(policy: Handle, key: string, bytes: number, now: number): number[];
   /** The slot of a value that is fit to be given, or -1. */
   staleFind(policy: Handle, key: string, now: number): number;
+  /** Nothing if each call has to be decided; else handle, bits of what is shared, limits of an attempt and of the call, number of the slots. */
+  portAttach(policy: Handle, words: Uint32Array, now: number): number[];
+  portRoll(port: Handle, now: number): number;
+  portIsCurrent(port: Handle): boolean;
+  portSucceeded(port: Handle, generation: number, now: number): number;
+  /** Generation and milliseconds plus one in one number, or -1 if the circuit refuses nobody. */
+  portRefuse(port: Handle, now: number): number;
+  portOpening(port: Handle, now: number): number[];
+  portEnter(port: Handle): number;
+  portLeave(port: Handle): number;
+  portResume(port: Handle, generation: number, slot: boolean, before: number, started: number, correlationId: string): Handle;
+  portDetach(port: Handle): void;
+  portDrop(port: Handle): void;
   takeEvents(): string[];
   callReport(call: Handle): string;
   /** The code to exit with, or a redrive that is left to do, as JSON. */

@@ -38,8 +38,10 @@ export interface Part {
 
 const FUNCTIONS = ['key', 'onResult', 'retryAfter', 'capture', 'idempotencyKey', 'redact', 'only', 'staleKey', 'behavior'] as const;
 
+const NONE: readonly unknown[] = [];
+
 /** Reads the options of one strategy. Unknown ones are named with the nearest; values are checked natively. */
-export function compilePart(strategy: string, options: Record<string, unknown>, steps: readonly unknown[] = []): Part {
+export function compilePart(strategy: string, options: Record<string, unknown>, steps: readonly unknown[] = NONE): Part {
   const data: Record<string, unknown> = {};
   const code: Record<string, AnyFunction | undefined> = {};
   for (const [name, value] of Object.entries(options)) {
@@ -120,8 +122,8 @@ function readName(strategy: string, name: unknown): string | undefined {
 }
 
 /** One fault, a list of faults, or a list of pairs of fault and weight. */
-function readFaults(strategy: string, fault: unknown, data: Record<string, unknown>): unknown[] {
-  if (strategy !== 'chaos' || fault === undefined) return [];
+function readFaults(strategy: string, fault: unknown, data: Record<string, unknown>): readonly unknown[] {
+  if (strategy !== 'chaos' || fault === undefined) return NONE;
   const list: unknown[] = Array.isArray(fault) ? fault : [fault];
   const pairs = list.map((one) => (Array.isArray(one) ? one : [one, 1]) as [unknown, unknown]);
   for (const [one] of pairs) {
@@ -133,9 +135,9 @@ function readFaults(strategy: string, fault: unknown, data: Record<string, unkno
 }
 
 /** One result, a list of results, or a list of pairs of result and weight: it is one if all that it holds are pairs, for a result may be a list too. */
-function readOutcomes(strategy: string, options: Record<string, unknown>, data: Record<string, unknown>): unknown[] {
+function readOutcomes(strategy: string, options: Record<string, unknown>, data: Record<string, unknown>): readonly unknown[] {
   const { outcome } = options;
-  if (strategy !== 'chaos' || outcome === undefined) return [];
+  if (strategy !== 'chaos' || outcome === undefined) return NONE;
   const isWeighted = Array.isArray(outcome) && outcome.every((one) => Array.isArray(one) && one.length === 2 && typeof one[1] === 'number');
   const pairs = isWeighted ? (outcome as Array<[unknown, unknown]>) : [outcome].flat().map((one): [unknown, unknown] => [one, 1]);
   data['outcome'] = { faults: pairs.map(([, weight]) => weight) };

@@ -3,9 +3,10 @@
 import { Breaker, Core, type Definition, type Mode, type Override } from './core.js';
 import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
-import { drive, type Work } from './driver.js';
+import type { Work } from './driver.js';
 import { ConfigError } from './errors.js';
 import { note, type WorstCase, worstCase } from './lint.js';
+import { call } from './quick.js';
 import { type Snapshot, snapshotOf } from './snapshot.js';
 import { GuardedStream, type GuardedStreamFunction, type StreamFunction } from './stream.js';
 import type { CommonOptions } from './strategies.js';
@@ -80,23 +81,44 @@ export function policyOf(fn: Function): Policy<any> | undefined {
 
 /** Makes a policy from its parts. */
 export function makePolicy<R>(definition: Definition): Policy<R> {
-  return view<R>(new Core(definition), {});
+  return view<R>(new Core(definition), NOTHING_SET);
 }
 
+const SET = Symbol('seawall.set');
+
+/** What a view of a policy is, besides a function. */
+interface View extends Function {
+  readonly [CORE]: Core;
+  readonly [SET]: CallOptions;
+}
+
+/** A property that all views share. What it gives is bound to the view, so that it works detached too; nothing is made for a view that is never asked. */
+function shared(get: (core: Core, set: CallOptions, self: Policy<any>) => unknown): PropertyDescriptor {
+  return {
+    get(this: View) {
+      return get(this[CORE], this[SET], this as unknown as Policy<any>);
+    },
+  };
+}
+
+const VIEW: object = Object.create(Function.prototype, {
+  run: shared((core, set) => (fn: (current: Current) => unknown, options?: CallOptions) => run(core, options === undefined ? set : { ...set, ...options }, fn)),
+  stream: shared((core, set, self) => (fn: AnyFunction) => wrap(core, set, self, fn, 'stream')),
+  using: shared((core, set) => (options: CallOptions) => view(core, { ...set, ...options })),
+  breaker: shared((core, set) => core.breaker(text(set.key))),
+  setMode: shared((core) => (mode: Mode, why: Override) => core.setMode(mode, why)),
+  worstCase: shared((core) => () => worstCase(core)),
+  snapshot: shared((core, set) => () => snapshotOf(core, text(set.key))),
+});
+
+const NOTHING_SET: CallOptions = {};
+
 function view<R>(core: Core, set: CallOptions): Policy<R> {
-  const guard = ((...given: unknown[]) => decorate(core, set, self, given)) as unknown as Policy<R>;
-  const self = Object.defineProperties(guard, {
-    [CORE]: { value: core },
-    name: { value: core.definition.name ?? 'policy' },
-    run: { value: (fn: (current: Current) => unknown, options: CallOptions = {}) => run(core, { ...set, ...options }, fn) },
-    stream: { value: (fn: AnyFunction) => wrap(core, set, self, fn, 'stream') },
-    using: { value: (options: CallOptions) => view(core, { ...set, ...options }) },
-    breaker: { get: () => core.breaker(text(set.key)) },
-    setMode: { value: (mode: Mode, why: Override) => core.setMode(mode, why) },
-    worstCase: { value: () => worstCase(core) },
-    snapshot: { value: () => snapshotOf(core, text(set.key)) },
-  });
-  return self;
+  const guard = ((...given: unknown[]) => decorate(core, set, guard as unknown as Policy<R>, given)) as unknown as View;
+  Object.defineProperty(guard, CORE, { value: core });
+  Object.defineProperty(guard, SET, { value: set });
+  Object.defineProperty(guard, 'name', { value: core.definition.name ?? 'policy' });
+  return Object.setPrototypeOf(guard, VIEW) as Policy<R>;
 }
 
 function text(key: string | number | undefined): string | undefined {
@@ -106,9 +128,10 @@ function text(key: string | number | undefined): string | undefined {
 function run(core: Core, set: CallOptions, fn: (current: Current) => unknown): Promise<unknown> {
   if (typeof fn !== 'function') return Promise.reject(new ConfigError(NOT_A_FUNCTION, 'run'));
   core.labelBy(fn);
-  return drive({ core, fn, self: undefined, args: [], wantsCurrent: true, key: text(set.key), idempotencyKey: set.idempotencyKey, signal: set.signal, isStream: false });
+  return call(core, fn, undefined, NONE, true, set);
 }
 
+const NONE: readonly unknown[] = [];
 const NOT_A_FUNCTION = 'expected a function; pass the function itself, without calling it: payments(charge), not payments(charge()) with parentheses';
 
 /** Wraps a function, or decorates a method, told apart by what comes second and third. */
@@ -135,11 +158,14 @@ function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction
   const inside = guardedBy.get(fn);
   if (inside !== undefined) core.holds(coreOf(inside));
   const key = text(set.key);
-  const isStream = what === 'stream';
-  const guarded = function (this: unknown, ...args: unknown[]): Promise<unknown> | AsyncIterableIterator<unknown> {
-    const work: Work = { core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal, isStream };
-    return isStream ? new GuardedStream(work) : drive(work);
+  const stream = function (this: unknown, ...args: unknown[]): AsyncIterableIterator<unknown> {
+    const work: Work = { core, fn, self: this, args, wantsCurrent: false, key, idempotencyKey: set.idempotencyKey, signal: set.signal, isStream: true };
+    return new GuardedStream(work);
   };
+  const value = function (this: unknown, ...args: unknown[]): Promise<unknown> {
+    return call(core, fn, this, args, false, set);
+  };
+  const guarded = what === 'stream' ? stream : value;
   Object.defineProperties(guarded, {
     name: { value: fn.name, configurable: true },
     length: { value: fn.length, configurable: true },

@@ -1,7 +1,7 @@
 /** Redrive: letters handed to a function again. The native side owns order, spacing, leases and the report; this side delivers. */
 
 import * as clock from './clock.js';
-import { Scope, scope, within } from './context.js';
+import { FullScope, scope, within } from './context.js';
 import { encodeError } from './encode.js';
 import { ConfigError } from './errors.js';
 import { emit } from './events.js';
@@ -86,7 +86,7 @@ async function deliverAll(queue: string, plan: Handle, handler: (letter: DeadLet
 }
 
 async function deliver(queue: string, plan: Handle, handler: (letter: DeadLetter) => unknown, letter: DeadLetter, token: number): Promise<void> {
-  const inner = new Scope(
+  const inner = new FullScope(
     {
       correlationId: letter.correlationId ?? native.mintId(),
       idempotencyKey: letter.idempotencyKey ?? undefined,

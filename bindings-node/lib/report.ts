@@ -1,6 +1,6 @@
 /** The engine's report of a call, as errors and `failure()` show it. */
 
-import { type AttemptRecord, type Failure, make, type Refusal, type SeawallError } from './errors.js';
+import { type AttemptRecord, type Failure, make, type Refusal, type RejectionFields, type SeawallError } from './errors.js';
 import type { Run } from './driver.js';
 import { ERROR_CODES, type ErrorCode, type Reason } from './table.js';
 
@@ -50,19 +50,27 @@ export function readReport(text: string, letterId: string | undefined, injected:
 /** The error of ours that would surface: `how` 1 names its code, 2 stands for a rejected result. */
 export function ourError(run: Run, how: number, place: number, retryAfterMs: number, cause: unknown): SeawallError {
   const code: ErrorCode = how === 2 ? 'result.rejected' : ERROR_CODES[place]!;
-  const policy = run.work.core.shownName;
-  const fields = {
-    policy,
-    key: run.key ?? undefined,
-    retryAfterMs: retryAfterMs < 0 ? undefined : retryAfterMs,
-    correlationId: run.correlationId,
-    ...(cause === undefined ? {} : { cause }),
-  };
-  const shown = policy === '' ? 'this policy' : `policy "${policy}"${run.key === null ? '' : ` (key "${run.key}")`}`;
-  const again = retryAfterMs < 0 ? '' : `; call again in ${retryAfterMs} ms`;
-  if (!code.startsWith('circuit.')) return make(code, `${shown}: ${MESSAGES[code] ?? code}${again}`, fields);
+  const more = cause === undefined ? {} : { cause };
+  if (!code.startsWith('circuit.')) return errorOf(code, run.work.core.shownName, run.key, retryAfterMs, run.correlationId, more);
   const { report } = run;
-  return make(code, `${shown}: ${MESSAGES[code]}${again}`, { ...fields, refusal: () => readRefusal(report) });
+  return errorOf(code, run.work.core.shownName, run.key, retryAfterMs, run.correlationId, { ...more, refusal: () => readRefusal(report) });
+}
+
+/** An error of ours, with the words that people read. */
+export function errorOf(
+  code: ErrorCode,
+  policy: string,
+  key: string | null,
+  retryAfterMs: number,
+  correlationId: string | (() => string),
+  more: { cause?: unknown; refusal?: () => Refusal | undefined; failure?: () => Failure },
+): SeawallError {
+  const shown = policy === '' ? 'this policy' : `policy "${policy}"${key === null ? '' : ` (key "${key}")`}`;
+  const again = retryAfterMs < 0 ? '' : `; call again in ${retryAfterMs} ms`;
+  const { refusal, failure } = more;
+  const fields: RejectionFields = { code, policy, key: key ?? undefined, retryAfterMs: retryAfterMs < 0 ? undefined : retryAfterMs, correlationId, refusal, failure };
+  if ('cause' in more) fields.cause = more.cause;
+  return make(code, `${shown}: ${MESSAGES[code] ?? code}${again}`, fields);
 }
 
 function readRefusal(report: string): Refusal | undefined {

@@ -5,7 +5,7 @@
  * desk: an item, or how the call is over.
  */
 
-import { Scope, scope } from './context.js';
+import { FullScope, scope } from './context.js';
 import { isDisabled } from './disabled.js';
 import { Run, type Work } from './driver.js';
 import { type Ask, Source } from './source.js';
@@ -175,6 +175,6 @@ export class GuardedStream implements AsyncIterableIterator<unknown> {
   /** The callee's own stream, while policies are switched off. */
   private async bare(): Promise<Source> {
     const { fn, self, args } = this.work;
-    return Source.of(await fn.apply(self, [...args]), new Scope({}, scope()), 'stream');
+    return Source.of(await fn.apply(self, [...args]), new FullScope({}, scope()), 'stream');
   }
 }

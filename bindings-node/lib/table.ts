@@ -463,3 +463,6 @@ export const METRICS: Readonly<Record<string, readonly [string, readonly string[
   /** Calls whose key found no room and shared the overflow state. */
   seawall_keys_overflow_total: ['counter', []],
 };
+
+/** Where a port has each of its words, and how many it has. */
+export const PORT = { EVEN: 0, ODD: 1, GENERATION: 2, CREDIT: 3, BEGUN: 4, PASSED: 5, SLOTS: 6, ELSEWHERE: 7, IN_USE: 8, WORDS: 9 } as const;

@@ -25,6 +25,19 @@ pub(crate) fn nanoseconds(ms: f64) -> u64 {
     (ms * 1e6).round() as u64
 }
 
+/// Keeps the record of an event that did not come from an input.
+pub(crate) fn keep_record(record: String) {
+    RECORDS.with_borrow_mut(|records| {
+        records.clear();
+        records.push(record);
+    });
+}
+
+/// The handle of a call.
+pub(crate) fn put_call(call: Call) -> u32 {
+    CALLS.put(Arc::new(Mutex::new(call)))
+}
+
 fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>> {
     let call = CALLS.get(handle)?;
     let ops = act(&mut call.lock());
@@ -45,7 +58,7 @@ fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>
 pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags: u32, deadline_ms: f64, redrives: u32) -> Result<u32> {
     let policy = policy(handle)?;
     let call = Call::new(&policy, key.as_deref(), &correlation_id, flags, deadline_ms as i64, redrives).map_err(config)?;
-    Ok(CALLS.put(Arc::new(Mutex::new(call))))
+    Ok(put_call(call))
 }
 
 /// Tells whose slots the caller's attempts hold already, before the start; gives the number of this call's own.

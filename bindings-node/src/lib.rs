@@ -8,5 +8,6 @@ mod call;
 mod cli;
 mod error;
 mod policy;
+mod ports;
 mod queue;
 mod slab;

@@ -132,8 +132,7 @@ impl Quick {
     }
 
     /// Begins a call with its first attempt. Always inlined: what it gives is too much for registers where it is returned, and a word that
-    /// goes through memory in two widths costs more than all else here.
-    #[expect(clippy::inline_always, reason = "measured: 12 ns")]
+    /// goes through memory in two widths costs more than all else here: 12 ns.
     #[inline(always)]
     pub(crate) fn begin(&self, policy: &Arc<Policy>) -> Result<Held<'_>, Halt<'_>> {
         if context::is_inside() {
@@ -153,7 +152,6 @@ impl Quick {
     }
 
     /// What turns a call away. None if the machine is to say: where somebody listens it asks again, and tells.
-    #[expect(clippy::inline_always, reason = "as `begin`")]
     #[inline(always)]
     pub(crate) fn refusal<'a>(&self, halt: &Halt<'a>) -> Option<Refused<'a>> {
         if event::is_heard() {
@@ -161,7 +159,7 @@ impl Quick {
         }
         let (grip, code, retry_after_ms) = match *halt {
             Halt::NotClosed(grip) => {
-                let (code, retry_after_ms) = grip.cell()?.refuse_plain(clock::coarse(), TICK_MS)?;
+                let (code, retry_after_ms) = grip.cell()?.turn_away_plain(clock::coarse(), TICK_MS)?;
                 (grip, code, retry_after_ms)
             }
             Halt::Full(grip) => (grip, "bulkhead.full", None),
@@ -172,7 +170,6 @@ impl Quick {
     }
 
     /// Counts a call that is turned away, and makes its error: where it is returned to, since an error is large.
-    #[expect(clippy::inline_always, reason = "as `begin`")]
     #[inline(always)]
     pub(crate) fn refuse<E: 'static>(&self, refused: &Refused<'_>, label: &'static str) -> Error<E> {
         let Refused { grip, code, retry_after_ms } = *refused;
@@ -190,7 +187,6 @@ impl Quick {
 }
 
 /// What a call takes but the breaker's permit, which takes nothing.
-#[expect(clippy::inline_always, reason = "as `begin`")]
 #[inline(always)]
 fn take_others(grip: &Grip) -> Result<Place, Halt<'_>> {
     if let Some((limit, word)) = grip.rate_limit() {

@@ -113,8 +113,14 @@ impl Call {
     /// A call whose first attempt was admitted by a [`Grip`] and is running. It has begun.
     #[must_use]
     pub fn resume(grip: &Grip, correlation_id: &str, flags: u32, place: Place, admitted: pipeline::Admitted) -> Self {
+        Self::resume_at(grip, correlation_id, flags, grip.ordinal(place), admitted)
+    }
+
+    /// The same for a call whose number the caller knows, with the limits of time of its policy, whose timers the caller arms.
+    #[must_use]
+    pub fn resume_at(grip: &Grip, correlation_id: &str, flags: u32, ordinal: u64, admitted: pipeline::Admitted) -> Self {
         let policy = &grip.policy;
-        let begin = Begin { cooperative: flags & 1 != 0, ordinal: grip.ordinal(place), ..Begin::default() };
+        let begin = Begin { cooperative: flags & 1 != 0, ordinal, ..Begin::default() };
         Self {
             view: grip.view.same(),
             begin,
@@ -122,7 +128,7 @@ impl Call {
             state: Arc::clone(&grip.state),
             key: None,
             correlation_id: correlation_id.to_owned(),
-            call: pipeline::Call::resume(begin, admitted),
+            call: pipeline::Call::resume(begin, admitted).limited_by(grip.engine()),
             out: Outputs::new(),
             error_types: Vec::new(),
             injected: false,
@@ -233,8 +239,14 @@ impl Call {
         let key = self.key.clone();
         let mut out = std::mem::take(&mut self.out);
         self.view.refresh(&policy, &state);
-        self.call.step(&policy.env(&self.view, &state, key.as_deref()), now, input, &mut out);
-        let ops = out.drain(..).map(|output| self.op(output)).collect();
+        let env = policy.env(&self.view, &state, key.as_deref());
+        // What isolates counted on their own comes first, and what they may still count is judged again after.
+        let mut wakes = policy.ports.before_step(&policy, &env, &state);
+        self.call.step(&env, now, input, &mut out);
+        wakes.extend(policy.ports.after_step(&env, now));
+        let mut ops: Vec<Op> = out.drain(..).map(|output| self.op(output)).collect();
+        let wake = |ticket| Op { code: 5, args: [i64::try_from(ticket).unwrap_or(i64::MAX), 0, 0, 0], record: None };
+        ops.extend(wakes.into_iter().map(wake));
         self.out = out;
         self.count_attempts();
         ops

@@ -64,6 +64,21 @@ impl Grip {
     /// # Errors
     /// If it has a key, is not enforced, or has a part that every call must be decided for.
     pub fn of(policy: &Arc<Policy>, now: u64) -> Result<Self, Unfit> {
+        Self::if_fit(policy, now, |engine| {
+            let timed = engine.attempt_ns.is_some() || engine.total_ns.is_some() || engine.idle_ns.is_some();
+            !timed && engine.dead_letter.is_none()
+        })
+    }
+
+    /// The same for a driver that arms timers and writes letters: it may have limits of time, and a dead letter.
+    ///
+    /// # Errors
+    /// As for [`Grip::of`].
+    pub fn for_driver(policy: &Arc<Policy>, now: u64) -> Result<Self, Unfit> {
+        Self::if_fit(policy, now, |_| true)
+    }
+
+    fn if_fit(policy: &Arc<Policy>, now: u64, is_fit: impl FnOnce(&EnginePolicy) -> bool) -> Result<Self, Unfit> {
         // Before anything else is read: what changes after makes the grip stale.
         let changes = policy.changes();
         if policy.has_mode_set(now) {
@@ -76,9 +91,7 @@ impl Grip {
         let view = View::of(policy, &state);
         let engine = view.engine();
         let adapts = engine.bulkhead.is_some_and(|bulkhead| bulkhead.adaptive.is_some());
-        let decided = adapts || engine.hedge.is_some() || engine.chaos.is_some() || engine.dead_letter.is_some();
-        let timed = engine.attempt_ns.is_some() || engine.total_ns.is_some() || engine.idle_ns.is_some();
-        if decided || timed {
+        if adapts || engine.hedge.is_some() || engine.chaos.is_some() || !is_fit(engine) {
             return Err(Unfit::Until(changes));
         }
         let (breaker, rate_limit, bulkhead) = (engine.breaker.clone(), engine.rate_limit.clone(), engine.bulkhead);

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use seawall_engine::pipeline::AttemptState;
 use seawall_engine::policy::breaker::State;
-use seawall_engine::policy::bulkhead::Bulkhead;
 use seawall_engine::table::metrics::METRICS;
 use serde_json::{Value, json};
 
@@ -60,6 +59,12 @@ impl Counters {
         if end == CallEnd::Fallback {
             up(&self.fallbacks);
         }
+    }
+
+    /// Calls that passed at their first attempt, in an isolate of their own.
+    pub(crate) fn passed_on_port(&self, calls: u32) {
+        self.calls[CallEnd::Success as usize].fetch_add(calls.into(), Ordering::Relaxed);
+        self.attempts[SUCCEEDED].fetch_add(calls.into(), Ordering::Relaxed);
     }
 
     pub(crate) fn attempt(&self, state: AttemptState) {
@@ -120,6 +125,7 @@ impl Counters {
 type Sample = (&'static str, Option<(&'static str, &'static str)>, u64);
 
 fn samples(policy: &Policy) -> Vec<Sample> {
+    policy.settle_ports();
     let counters = &policy.counters;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let mut samples: Vec<Sample> = Vec::new();
@@ -154,7 +160,7 @@ fn gauges(policy: &Policy) -> Vec<Sample> {
     let mut slots = (0u64, 0u64);
     let mut in_state = [0u64; 5];
     for (key, state) in policy.keys.all() {
-        let (in_use, queued) = Bulkhead::load(&state.bulkhead);
+        let (in_use, queued) = policy.ports.load(&state);
         slots = (slots.0 + u64::from(in_use), slots.1 + u64::from(queued));
         let view = View::of(policy, &state);
         if let Some(cell) = policy.env(&view, &state, Some(&key)).cell() {

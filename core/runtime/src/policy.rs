@@ -19,6 +19,7 @@ use crate::keys::Keys;
 use crate::lint::WorstCase;
 use crate::metrics::Counters;
 use crate::mode::{Mode, Override};
+use crate::ports::Ports;
 use crate::stale::Stale;
 use crate::state::{KeyState, Queue, words};
 
@@ -45,6 +46,8 @@ pub struct Policy {
     pub(crate) chaos: Box<[AtomicU64]>,
     pub(crate) counters: Counters,
     stale: Mutex<Stale>,
+    /// Where isolates count on their own.
+    pub(crate) ports: Ports,
 }
 
 impl Policy {
@@ -68,6 +71,7 @@ impl Policy {
             chaos: words(chaos::WORDS),
             counters: Counters::default(),
             stale: Mutex::default(),
+            ports: Ports::default(),
         }
     }
 
@@ -104,10 +108,12 @@ impl Policy {
 
     /// Forgets all state, for tests.
     pub(crate) fn forget(&self) {
+        self.settle_ports();
         self.keys.clear();
         self.budget.iter().chain(&self.chaos).chain([&self.calls]).for_each(|word| word.store(0, Ordering::Relaxed));
         self.mode.clear();
         self.counters.forget();
+        self.ports.forget();
         *self.stale.lock() = Stale::default();
         self.changed();
     }
@@ -130,6 +136,7 @@ impl Policy {
 
     fn changed(&self) {
         self.changes.fetch_add(1, Ordering::Release);
+        self.ports.shut();
     }
 
     /// Counts a call as one of the machine's; gives how many of those had begun.
@@ -163,6 +170,7 @@ impl Policy {
 
     /// Puts other options in force; gives the tickets to be woken.
     pub(crate) fn replace(&self, spec: &Spec, now: u64) -> Vec<u64> {
+        self.settle_ports();
         let states = self.keys.all();
         let mut force = self.force.write();
         let generation = force.generation + 1;
@@ -236,9 +244,17 @@ impl Policy {
         &self.budget
     }
 
+    /// Calls that began in the machine or by a [`Grip`](crate::Grip).
+    pub(crate) fn begun_outside_ports(&self) -> u64 {
+        self.begun_in_machine().wrapping_add(self.counters.lanes.begun())
+    }
+
     pub(crate) fn next_ordinal(&self) -> u64 {
         // Calls that began without the machine have numbers too.
-        self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(self.counters.lanes.begun())
+        let on_ports = self.ports.begun();
+        let before = self.calls.fetch_add(1, Ordering::Relaxed).wrapping_add(self.counters.lanes.begun());
+        self.ports.tell_elsewhere(before.wrapping_add(1));
+        before.wrapping_add(on_ports)
     }
 
     /// What serves a call's key.
@@ -303,13 +319,18 @@ impl Policy {
     ///
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
-    fn with_breaker<T>(&self, key: Option<&str>, keep: bool, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
+    fn with_breaker<T>(&self, key: Option<&str>, keep: bool, now: u64, work: impl FnOnce(Cell<'_>) -> T) -> Result<T, ConfigError> {
         self.require_key(key)?;
         let state = if keep { self.serve(key) } else { self.look(key) };
         let view = View::of(self, &state);
         let env = self.env(&view, &state, key);
         match env.cell() {
-            Some(cell) => Ok(work(cell)),
+            Some(cell) => {
+                self.ports.drain(self, &env, &state);
+                let found = work(cell);
+                self.ports.rewrite(&env, now);
+                Ok(found)
+            }
             None => Err(ConfigError::new(self.label(), "the policy has no circuit breaker")),
         }
     }
@@ -319,7 +340,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_state(&self, key: Option<&str>, now: u64) -> Result<&'static str, ConfigError> {
-        self.with_breaker(key, false, |cell| cell.state(now).name())
+        self.with_breaker(key, false, now, |cell| cell.state(now).name())
     }
 
     /// Total, failures, slow, consecutive failures, rejected.
@@ -327,7 +348,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_counts(&self, key: Option<&str>, now: u64) -> Result<[u64; 5], ConfigError> {
-        self.with_breaker(key, false, |cell| {
+        self.with_breaker(key, false, now, |cell| {
             let counts = cell.counts(now);
             [counts.total.into(), counts.failures.into(), counts.slow.into(), counts.consecutive_failures.into(), counts.rejected]
         })
@@ -373,7 +394,7 @@ impl Policy {
         now: u64,
     ) -> Result<Vec<String>, ConfigError> {
         let until_ms = expires_in_ms.map_or(0, |ms| ceil_ms(now).saturating_add(ms).max(1));
-        let transition = self.with_breaker(key, true, |cell| cell.hold(state, until_ms, now))?;
+        let transition = self.with_breaker(key, true, now, |cell| cell.hold(state, until_ms, now))?;
         Ok(vec![self.admin_record(transition, key, Some((reason, author)))])
     }
 
@@ -382,7 +403,7 @@ impl Policy {
     /// # Errors
     /// If the policy has no breaker, or is keyed and no key is given.
     pub fn breaker_reset(&self, key: Option<&str>) -> Result<Vec<String>, ConfigError> {
-        let transition = self.with_breaker(key, true, |cell| cell.reset())?;
+        let transition = self.with_breaker(key, true, crate::clock::now(), |cell| cell.reset())?;
         Ok(vec![self.admin_record(transition, key, None)])
     }
 

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::Ordering;
 
-use seawall_engine::policy::bulkhead::Bulkhead;
 use seawall_engine::policy::chaos::Reason;
 use seawall_engine::table::layout::chaos::SEEN;
 use seawall_engine::time::{SECOND, ceil_ms};
@@ -26,6 +25,7 @@ impl Policy {
     /// one key is null where a policy is keyed and no key is given: nothing stands for all of them.
     #[must_use]
     pub fn snapshot(&self, key: Option<&str>, now: u64) -> String {
+        self.settle_ports();
         let state = (!self.is_keyed() || key.is_some()).then(|| self.look(key));
         json!({
             "mode": self.mode(now).name(),
@@ -53,7 +53,7 @@ impl Policy {
     fn limits(&self, state: Option<&KeyState>) -> Value {
         let force = self.force();
         let engine = &force.compiled.engine;
-        let load = state.map(|state| Bulkhead::load(&state.bulkhead));
+        let load = state.map(|state| self.ports.load(state));
         json!({
             "attempts": engine.retry.as_ref().map(|retry| retry.max_attempts),
             "max_concurrent": engine.bulkhead.as_ref().map(|bulkhead| bulkhead.max_concurrent),

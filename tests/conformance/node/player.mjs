@@ -36,6 +36,7 @@ class Player {
     this.time = time;
     this.config = vector.config;
     this.isStream = vector.stream === true;
+    this.cancelled = new Set(vector.steps.map(({ cancel }) => cancel));
     const { policy, queue } = build(vector.config, this.isStream, (name, attempt) => this.#line(name, `behavior ${attempt}`));
     this.policy = policy;
     this.queue = 'dead_letter' in vector.config ? new seawall.DeadLetterQueue(queue, { store: 'memory:' }) : undefined;
@@ -63,7 +64,8 @@ class Player {
     const abort = new AbortController();
     const call = { place: this.#calls.size, abort, attempts: new Map(), latest: 0 };
     this.#calls.set(name, call);
-    const policy = this.policy.using({ signal: abort.signal });
+    // A call that nobody cancels is made as most are: without a signal.
+    const policy = this.cancelled.has(name) ? this.policy.using({ signal: abort.signal }) : this.policy;
     const args = [name, ...(key === undefined ? [] : [key])];
     const write = (text) => this.#line(name, text);
     let result;

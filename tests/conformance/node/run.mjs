@@ -10,6 +10,9 @@ import { fileURLToPath } from 'node:url';
 
 import { onEvent } from 'seawall';
 
+// Not part of the public surface: which way calls went, and the switch.
+import { taken, useQuick } from '../../../bindings-node/dist/quick.js';
+
 import { difference } from './difference.mjs';
 import { play } from './player.mjs';
 import { check, files, read } from './vector.mjs';
@@ -26,7 +29,7 @@ async function compare(folders) {
   let failed = 0;
   for (const path of files(folders)) {
     for (const vector of read(path)) {
-      const wrong = await attempt(vector);
+      const wrong = await bothWays(vector);
       if (wrong === undefined) passed += 1;
       else {
         failed += 1;
@@ -34,8 +37,23 @@ async function compare(folders) {
       }
     }
   }
+  const { quick, resumed, driver } = taken;
+  const share = (calls) => `${Math.round((100 * calls) / (quick + resumed + driver))} %`;
+  console.log(`of ${quick + resumed + driver} calls ${share(quick)} took the quick path, and ${share(resumed)} began there; each vector was played with and without it`);
   console.log(`${passed} passed, ${failed} failed`);
   process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+}
+
+/** What is wrong with a vector with the quick path, or without it. */
+async function bothWays(vector) {
+  const wrong = await attempt(vector);
+  if (wrong !== undefined) return wrong;
+  const before = { ...taken };
+  useQuick(false);
+  const slow = await attempt(vector);
+  useQuick(true);
+  Object.assign(taken, before);
+  return slow === undefined ? undefined : `  without the quick path:\n${slow}`;
 }
 
 /** Answers each vector with what came of it, until the input ends. */

@@ -24,7 +24,27 @@ pub fn render() -> String {
     options(&mut text);
     interfaces(&mut text);
     metrics(&mut text);
+    port(&mut text);
     text
+}
+
+fn port(text: &mut String) {
+    use seawall_engine::table::layout::port as at;
+    *text += "\n/** Where a port has each of its words, and how many it has. */\n";
+    let _ = writeln!(
+        text,
+        "export const PORT = {{ EVEN: {}, ODD: {}, GENERATION: {}, CREDIT: {}, BEGUN: {}, PASSED: {}, SLOTS: {}, ELSEWHERE: {}, IN_USE: {}, WORDS: {} }} as const;",
+        at::EVEN,
+        at::ODD,
+        at::GENERATION,
+        at::CREDIT,
+        at::BEGUN,
+        at::PASSED,
+        at::SLOTS,
+        at::ELSEWHERE,
+        at::IN_USE,
+        at::WORDS
+    );
 }
 
 /// A tuple and the union of its members.

@@ -90,8 +90,19 @@ pub mod port {
     pub const GENERATION: usize = 2;
     /// Successes the isolate may still count before it must ask, written by Rust alone.
     pub const CREDIT: usize = 3;
+    /// Calls that began on the port, wrapping, written by the isolate alone.
+    pub const BEGUN: usize = 4;
+    /// Calls that passed on the port, wrapping, written by the isolate alone.
+    pub const PASSED: usize = 5;
+    /// `wanted:1 | slots:31`: slots of the bulkhead that the isolate holds and does not use. Exchanged by both sides; `wanted` is Rust's, and
+    /// says that a slot which gets free is to be given back.
+    pub const SLOTS: usize = 6;
+    /// Calls that began anywhere else, wrapping, written by Rust alone.
+    pub const ELSEWHERE: usize = 7;
+    /// Slots of the bulkhead that the isolate uses, written by the isolate alone: given back when it ends with calls under way.
+    pub const IN_USE: usize = 8;
     /// Words in all.
-    pub const WORDS: usize = 4;
+    pub const WORDS: usize = 9;
 }
 
 /// A hedge's words: the ring's head, then samples of `ended_ms:40 | duration_ms:24`, the millisecond plus one so that zero is none.

@@ -5,7 +5,7 @@
 
 use crate::sync::Ordering;
 
-use super::admit::{Permit, PermitKind, left_ms};
+use super::admit::{Ask, Permit, PermitKind, Refusal, left_ms};
 use super::word::{State, StateWord, Streak, tagged};
 use super::{Breaker, Cell, Window, count, time_window};
 use crate::fault::{Fault, seeded};
@@ -42,7 +42,7 @@ impl Cell<'_> {
     /// Gives the code, and the milliseconds until another call makes sense, as a refusal by [`Cell::admit`] would at `about`.
     #[inline]
     #[must_use]
-    pub fn refuse_plain(&self, about: u64, margin_ms: u64) -> Option<(&'static str, Option<u64>)> {
+    pub fn turn_away_plain(&self, about: u64, margin_ms: u64) -> Option<(&'static str, Option<u64>)> {
         let word = self.state_word();
         let is_isolated = word.state() == State::Isolated;
         let retry_after_ms = match word.until_ms() {
@@ -55,6 +55,13 @@ impl Cell<'_> {
         }
         self.count_rejection(word);
         Some((if is_isolated { "circuit.isolated" } else { "circuit.open" }, retry_after_ms))
+    }
+
+    /// The refusal of a circuit that is open or isolated, and known to be: nothing has to be written down first, as when a lapse has opened it.
+    #[must_use]
+    pub fn refuse_plain(&self, now: u64) -> Option<Refusal> {
+        let is_open = matches!(self.state_word().state(), State::Open | State::Isolated);
+        if is_open { self.would_refuse(Ask::default(), now) } else { None }
     }
 
     /// Records a success of an attempt that was admitted so, as [`Cell::record`] does. `now` is asked only where there is trouble to judge,

@@ -29,6 +29,13 @@ impl Budget {
         add(&words[..BUCKETS], now, self.deposit);
     }
 
+    /// So many first attempts reached the callee.
+    pub fn deposit_for(&self, words: &[AtomicU64], calls: u32, now: u64) {
+        if calls > 0 {
+            add(&words[..BUCKETS], now, self.deposit.saturating_mul(calls.into()));
+        }
+    }
+
     /// Takes `cost` thousandths, if they are there.
     pub fn withdraw(&self, words: &[AtomicU64], now: u64, cost: u64) -> bool {
         let (deposits, withdrawals) = words.split_at(BUCKETS);
