@@ -62,10 +62,10 @@ pub fn load(path: &str, env: Option<&str>, now: u64) -> Result<Loaded, ConfigErr
     REGISTRY.lock().load(file, now)
 }
 
-/// The same for a file that was watched: there is nobody to raise an error to, so a bad file is refused by an event too.
-#[must_use]
-pub fn reload(path: &str, env: Option<&str>, now: u64) -> Loaded {
-    load(path, env, now).unwrap_or_else(|error| {
+/// The same for the text of a file that is watched, or why it has none: a bad file is refused by an event.
+pub(crate) fn reload(path: &str, text: Result<&str, &str>, env: Option<&str>, now: u64) -> Loaded {
+    let file = text.map_err(|why| ConfigError::new(path, why)).and_then(|text| File::parse(path, text, env));
+    file.and_then(|file| REGISTRY.lock().load(file, now)).unwrap_or_else(|error| {
         let record = events::complete(events::refused(path, &error.to_string()), "", None, "");
         Loaded { events: vec![record], tickets: Vec::new() }
     })

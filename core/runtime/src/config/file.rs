@@ -18,10 +18,15 @@ impl File {
     /// Reads `path`, with the tables of `env` laid over the common ones.
     pub(crate) fn read(path: &str, env: Option<&str>) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(path, format!("cannot be read: {error}")))?;
-        Self::parse(path, &text, env).map_err(|error| error.within(path))
+        Self::parse(path, &text, env)
     }
 
-    fn parse(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
+    /// The same for the text of the file.
+    pub(crate) fn parse(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
+        Self::parse_text(path, text, env).map_err(|error| error.within(path))
+    }
+
+    fn parse_text(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
         let value: Value = if path.ends_with(".json") {
             serde_json::from_str(text).map_err(|error| ConfigError::new("", format!("is not JSON: {error}")))?
         } else {
