@@ -58,8 +58,19 @@ type Policies = BTreeMap<String, Parts>;
 fn validate(policies: &Policies, path: &str) -> Result<(), ConfigError> {
     for (name, parts) in policies {
         let at = |error: ConfigError| error.within(&format!("{path}.{name}"));
+        only_in_code(parts).map_err(at)?;
         validate_parts(parts, Dialect::File).map_err(at)?;
         rules::contradictions(parts, Dialect::File).map_err(at)?;
+    }
+    Ok(())
+}
+
+/// What crosses from code as a number of things that stay there.
+fn only_in_code(parts: &Parts) -> Result<(), ConfigError> {
+    for (strategy, option) in [("chaos", "fault"), ("chaos", "outcome"), ("fallback", "steps")] {
+        if parts.get(strategy).is_some_and(|options| options.get(option).is_some()) {
+            return Err(ConfigError::new(format!("{strategy}.{option}"), "is what only code can give; leave it out of the file"));
+        }
     }
     Ok(())
 }
