@@ -119,6 +119,21 @@ def test_a_definition_made_after_a_bare_name_was_used_is_found() -> None:
     assert (bare.call(down), defined.call(down)) == ("now", "now")
 
 
+def test_it_is_found_by_a_function_that_a_bare_name_guards_already() -> None:
+    calls: list[int] = []
+
+    @seawall.policy("later")
+    def work() -> str:
+        calls.append(1)
+        return "bad"
+
+    assert [work() for _ in range(3)] == ["bad"] * 3
+    defined = seawall.policy("later", seawall.retry(max_attempts=2, base_delay=0, on_result=lambda it: it == "bad"))
+    assert work() == "bad"
+    assert len(calls) == 5
+    assert defined.name == "later"
+
+
 def test_a_file_tunes_a_fallback(tmp_path: Path) -> None:
     loaded(tmp_path, '[policy.tuned]\nfallback = { value = "from the file" }\n')
     seawall.policy("tuned", seawall.fallback(value="from code"))
