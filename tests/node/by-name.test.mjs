@@ -109,6 +109,21 @@ test('a definition made after a bare name was used is found', async () => {
   assert.deepEqual([await bare.run(down), await defined.run(down)], ['now', 'now']);
 });
 
+test('it is found by a function that a bare name guards already', async () => {
+  let calls = 0;
+  const work = policy('quick')(async () => {
+    calls += 1;
+    return 'bad';
+  });
+  for (let call = 0; call < 40; call++) assert.equal(await work(), 'bad');
+  const defined = policy('quick', retry({ maxAttempts: 2, baseDelay: 0, onResult: (it) => it === 'bad' }));
+  for (let call = 0; call < 40; call++) assert.equal(await work(), 'bad');
+  assert.ok(calls > 80, `${calls} calls`);
+  reset();
+  assert.equal(await work(), 'bad');
+  assert.equal(defined.name, 'quick');
+});
+
 test('a strategy that is a part of a policy of its name is no definition', async () => {
   policy('part', retry({ name: 'part', maxAttempts: 2, baseDelay: 0 }), fallback(() => 'whole'));
   assert.equal(await policy('part').run(down), 'whole');
