@@ -30,6 +30,12 @@ const handles = new FinalizationRegistry<Handle>((handle) => native.policyDrop(h
 let generation = 0;
 let loads = 0;
 
+/**
+ * What a bare name finds: the first definition of the name in code, for the same name with other data is an error anyway. Held, for its functions are needed as
+ * long as the name is known. Once all state was forgotten, names included, a definition counts from its next use.
+ */
+const defined = new Map<string, Core>();
+
 /** A file was loaded: what is in force may have changed. */
 export function noteLoad(): void {
   loads += 1;
@@ -38,6 +44,7 @@ export function noteLoad(): void {
 /** Makes every policy resolve anew; for tests, after all state was forgotten. */
 export function forgetHandles(): void {
   generation += 1;
+  defined.clear();
 }
 
 export class Core {
@@ -48,6 +55,10 @@ export class Core {
   private label: string | undefined;
   /** Where calls are counted that need no decision; looked after by lib/quick.ts. */
   port: Port | undefined;
+  /** The definition that the port of a bare name is for. */
+  portOf: Core | undefined;
+  /** Whether it is a name alone, which refers to a definition that may yet come. */
+  readonly isBare: boolean;
   /** Calls to go by before a port is asked for again. */
   portWait = 0;
   private inner: Set<Core> | undefined;
@@ -55,8 +66,26 @@ export class Core {
   private readonly matchers: ReadonlyArray<readonly [Matches | undefined, Matches | undefined]>;
 
   constructor(readonly definition: Definition) {
+    this.isBare = definition.name !== undefined && definition.parts.length === 0 && typeof definition.mode !== 'string';
     this.matchers = matchersOf(definition, (judge) => this.part(judge));
     if (definition.parts.length > 0 || definition.mode !== undefined) guardNative(() => native.check(this.spec()));
+    this.define();
+  }
+
+  private define(): void {
+    const { name, parts } = this.definition;
+    if (name !== undefined && parts.length > 0 && !defined.has(name)) defined.set(name, this);
+  }
+
+  /** A strategy that became a part of a policy of its own name defines nothing itself. */
+  becomesPart(): void {
+    const { name } = this.definition;
+    if (name !== undefined && defined.get(name) === this) defined.delete(name);
+  }
+
+  /** The definition in code that a bare name refers to, with its functions; else the policy itself. */
+  get defined(): Core {
+    return this.isBare ? (defined.get(this.definition.name!) ?? this) : this;
   }
 
   private spec(): string {
@@ -66,7 +95,9 @@ export class Core {
 
   /** The handle of the policy in force. */
   resolve(): Handle {
+    if (this.defined !== this) return this.defined.resolve();
     if (this.handle !== undefined && this.resolvedIn === generation) return this.handle;
+    this.define();
     const handle = guardNative(() => native.resolve(this.spec()));
     if (this.handle !== undefined) handles.unregister(this);
     if (this.label !== undefined) native.policyLabel(handle, this.label);
@@ -79,6 +110,7 @@ export class Core {
 
   /** Parts in force, after a file has had its say. */
   get info(): Info {
+    if (this.defined !== this) return this.defined.info;
     const handle = this.resolve();
     if (this.found === undefined || this.foundIn !== loads) {
       this.found = JSON.parse(native.policyInfo(handle)) as Info;
@@ -89,7 +121,8 @@ export class Core {
 
   /** Whether calls of this policy may do without the machine, as far as the code goes: nothing of the user's has to be asked before they begin. */
   get isQuick(): boolean {
-    const { key, mode } = this.definition;
+    const key = this.definition.key ?? this.defined.definition.key;
+    const mode = this.definition.mode ?? this.defined.definition.mode;
     const asks = this.part('dead_letter')?.idempotencyKey !== undefined || typeof mode === 'function';
     return key === undefined && !asks && this.info.stale !== true;
   }
@@ -100,7 +133,7 @@ export class Core {
   }
 
   part(strategy: string): Part | undefined {
-    for (const part of this.definition.parts) if (part.strategy === strategy) return part;
+    for (const part of this.defined.definition.parts) if (part.strategy === strategy) return part;
     return undefined;
   }
 
@@ -119,7 +152,7 @@ export class Core {
 
   /** The key of a call; a policy with a key cannot be called without one. `run` has no arguments to find it in. */
   keyOf(given: string | undefined, self: unknown, args: readonly unknown[] | undefined): string | null {
-    const { key } = this.definition;
+    const key = this.definition.key ?? this.defined.definition.key;
     if (key === undefined) {
       if (given === undefined) return null;
       throw new ConfigError('this policy has no key; give it one: policy(…, { key: (order) => order.tenant }, …)', this.shownName);
@@ -132,7 +165,7 @@ export class Core {
   /** Which `on` and `ignore` match an error. A predicate that throws matches nothing. */
   bitsOf(error: unknown): number {
     let bits = 0;
-    this.matchers.forEach(([on, ignore], place) => {
+    this.defined.matchers.forEach(([on, ignore], place) => {
       if (on !== undefined && asks(on, error)) bits |= 1 << (2 * place);
       if (ignore !== undefined && asks(ignore, error)) bits |= 2 << (2 * place);
     });
@@ -148,7 +181,7 @@ export class Core {
 
   /** What a mode function says of a call that begins; without one the policy's own mode holds. */
   modeFlags(): number {
-    const { mode } = this.definition;
+    const mode = this.definition.mode ?? this.defined.definition.mode;
     if (typeof mode !== 'function') return 0;
     const said = mode();
     const flags = MODES.get(said);

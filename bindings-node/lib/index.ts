@@ -50,4 +50,5 @@ export type { Limits, Snapshot } from './snapshot.js';
 export { lint } from './lint.js';
 export type { Finding, WorstCase } from './lint.js';
 export { flush, load, metrics, snapshot } from './process.js';
+export type { LoadOptions } from './process.js';
 export type { DurationLike, ErrorCode, EventName, Reason } from './table.js';

@@ -20,7 +20,9 @@ export interface Native {
   policyLabel(policy: Handle, label: string): void;
   /** Gives the event's record. */
   load(path: string, env: string | null, now: number): Loaded;
-  reload(path: string, env: string | null, now: number): Loaded;
+  watchNew(path: string, env: string | null): Handle;
+  watchLook(watch: Handle, now: number): Loaded;
+  watchDrop(watch: Handle): void;
   policySetMode(policy: Handle, mode: string, reason: string, author: string | null, expiresInMs: number | null, now: number): string;
   policySnapshot(policy: Handle, key: string | null, now: number): string;
   policyWorstCase(policy: Handle): string;

@@ -5,6 +5,7 @@ import type { Current } from './context.js';
 import { compile, type Matcher } from './classify.js';
 import type { Work } from './driver.js';
 import { ConfigError } from './errors.js';
+import { HEIRS } from './part.js';
 import { note, type WorstCase, worstCase } from './lint.js';
 import { call } from './quick.js';
 import { type Snapshot, snapshotOf } from './snapshot.js';
@@ -207,6 +208,7 @@ function partOf(part: Policy<any>, name: string | undefined): Definition['parts'
   if (definition.name !== undefined && definition.name !== name) {
     throw new ConfigError(`the strategy is named "${definition.name}"; name the policy instead: policy("${definition.name}", …)`, name ?? 'policy');
   }
+  coreOf(part).becomesPart();
   return definition.parts;
 }
 
@@ -224,6 +226,10 @@ function define(name: string | undefined, options: PolicyOptions, parts: Definit
   const key = [...keys][0] as Definition['key'];
   if (key !== undefined && typeof key !== 'function') throw new ConfigError('expected a function of the arguments', `${where}.key`);
   const on = options.on === undefined ? undefined : compile(options.on, `${where}.on`);
+  for (const option of ['on', 'ignore'] as const) {
+    if (options[option] === undefined || parts.some((part) => HEIRS.includes(part.strategy))) continue;
+    throw new ConfigError('nothing here asks for it: add a retry or a circuit breaker', `${where}.${option}`);
+  }
   const ignore = options.ignore === undefined ? undefined : compile(options.ignore, `${where}.ignore`);
   return { name, parts, key, on, ignore, mode: options.mode };
 }

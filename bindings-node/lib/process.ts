@@ -2,25 +2,45 @@
 
 import { ConfigError, guardNative } from './errors.js';
 import * as clock from './clock.js';
-import { noteLoad } from './core.js';
 import { toMs } from './duration.js';
-import { emitRecords } from './events.js';
-import { native } from './native.js';
+import { type Loaded, native } from './native.js';
 import { underWay } from './queues.js';
-import { wake } from './tickets.js';
 import type { DurationLike } from './table.js';
+import { prepare, settle, watch } from './watch.js';
+
+/** How a policy file is loaded. */
+export interface LoadOptions {
+  /** The `[env.NAME]` tables that go over the rest. Default: `$SEAWALL_ENV`. */
+  env?: string;
+  /**
+   * Looks at the file about twice a second from now on, and loads it again when it has changed. A bad file is refused by the event `config.refused`, which says
+   * why, once; one that is gone changes nothing. It is watched until the next load, and keeps no process alive.
+   */
+  watch?: boolean;
+}
 
 /**
- * Loads a policy file. Default: `$SEAWALL_CONFIG`, and `$SEAWALL_ENV` for `env`. Policies in use change too, all of them or none: thresholds and mode at the
- * next judgement, retry and timeouts for calls that begin. A bad file changes nothing and throws; one that would change what a policy is, such as its set of
- * strategies, is refused by the event `config.refused`.
+ * Loads a policy file. Default: `$SEAWALL_CONFIG`. Policies in use change too, all of them or none: thresholds and mode at the next judgement, retry and timeouts
+ * for calls that begin. A bad file changes nothing and throws; one that would change what a policy is, such as its set of strategies, is refused by the event
+ * `config.refused`.
  */
-export function load(path = process.env['SEAWALL_CONFIG'], options: { env?: string } = {}): void {
+export function load(path = process.env['SEAWALL_CONFIG'], options: LoadOptions = {}): void {
   if (typeof path !== 'string' || path === '') throw new ConfigError('give the path of a policy file, or set SEAWALL_CONFIG', 'load');
-  const { events, tickets } = guardNative(() => native.load(path, options.env ?? process.env['SEAWALL_ENV'] ?? null, clock.now()));
-  noteLoad();
-  tickets.forEach(wake);
-  emitRecords(events);
+  const { watch: isWatched = false } = options;
+  if (typeof isWatched !== 'boolean') throw new ConfigError(`expected true or false, not ${typeof isWatched}`, 'load.watch');
+  const env = options.env ?? process.env['SEAWALL_ENV'] ?? null;
+  // Made before the file is loaded: a change in between is one that the watch is to see.
+  const handle = isWatched ? prepare(path, env) : undefined;
+  let loaded: Loaded;
+  try {
+    loaded = guardNative(() => native.load(path, env, clock.now()));
+  } catch (error) {
+    // The file before stays in force, and watched.
+    if (handle !== undefined) native.watchDrop(handle);
+    throw error;
+  }
+  watch(handle);
+  settle(loaded);
 }
 
 /** All metrics as Prometheus text. */

@@ -128,7 +128,7 @@ export class FirstAttempt extends Scope {
 /** Calls `fn` guarded by the policy of `core`. */
 export function call(core: Core, fn: AnyFunction, self: unknown, args: readonly unknown[], wantsCurrent: boolean, set: CallOptions): Promise<unknown> {
   const outer = storage.getStore();
-  const port = isOff || !isSimple(set, outer) ? undefined : (core.port ?? lookForPort(core));
+  const port = isOff || !isSimple(set, outer) ? undefined : (core.isBare ? portOfBare(core) : (core.port ?? lookForPort(core)));
   if (port !== undefined) {
     const { generation } = port;
     if (generation === SHUT) {
@@ -176,6 +176,18 @@ function giveUpStale(core: Core, port: Port): void {
   port.detach();
   core.port = undefined;
   core.portWait = 0;
+}
+
+/** A definition that came after a bare name was used takes its place. */
+function portOfBare(core: Core): Port | undefined {
+  const { defined } = core;
+  if (core.portOf !== defined) {
+    core.port?.detach();
+    core.port = undefined;
+    core.portWait = 0;
+    core.portOf = defined;
+  }
+  return core.port ?? lookForPort(core);
 }
 
 function lookForPort(core: Core): Port | undefined {

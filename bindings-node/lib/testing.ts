@@ -10,6 +10,7 @@ import { native } from './native.js';
 import { forgetQueues, underWay } from './queues.js';
 import { forgetStale } from './stale.js';
 import type { DurationLike } from './table.js';
+import { watch } from './watch.js';
 
 export interface ClockOptions {
   /** A wait of ours moves the clock on at once. Default: true. */
@@ -40,7 +41,7 @@ export function clock(options: ClockOptions = {}): TestClock {
   return active;
 }
 
-/** Forgets every state, name, loaded file and letter in memory. */
+/** Forgets every state, name, loaded file (which is watched no longer) and letter in memory. */
 export function reset(): void {
   forget(null);
 }
@@ -52,6 +53,7 @@ export function disabled(): { restore(): void; [Symbol.dispose](): void } {
 }
 
 function forget(seed: number | null): void {
+  watch(undefined);
   native.resetAll(seed);
   forgetHandles();
   forgetQueues();

@@ -1,5 +1,6 @@
 /** What users give to a policy besides the function it guards, asked so that a mistake in it does not cost the call. */
 
+import { textOf } from './by-value.js';
 import type { Core } from './core.js';
 import type { Work } from './driver.js';
 
@@ -31,7 +32,9 @@ export function makeFault(fault: unknown, self: unknown, args: readonly unknown[
 export function valueInForce(core: Core): unknown {
   const part = core.part('fallback');
   const inForce = core.info.parts['fallback']?.['value'];
-  return part !== undefined && JSON.stringify(inForce) === JSON.stringify(part.data['value'] ?? null) ? part.value : inForce;
+  // The value in force has crossed as JSON, which keeps no order of fields.
+  const written: unknown = JSON.parse(JSON.stringify(part?.data['value'] ?? null));
+  return part !== undefined && textOf(inForce) === textOf(written) ? part.value : inForce;
 }
 
 /** A failed fallback leaves the original error in charge; its own is attached where there is room. */

@@ -11,3 +11,4 @@ mod policy;
 mod ports;
 mod queue;
 mod slab;
+mod watch;

@@ -67,12 +67,6 @@ pub fn load(path: String, env: Option<String>, now: f64) -> Result<Loaded> {
     seawall_runtime::load(&path, env.as_deref(), nanoseconds(now)).map(Loaded::from).map_err(config)
 }
 
-/// The same for a file that was watched: a bad one is told by an event.
-#[napi]
-pub fn reload(path: String, env: Option<String>, now: f64) -> Loaded {
-    seawall_runtime::reload(&path, env.as_deref(), nanoseconds(now)).into()
-}
-
 /// Sets the mode; gives the event's record.
 #[napi]
 pub fn policy_set_mode(

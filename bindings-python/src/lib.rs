@@ -10,6 +10,7 @@ mod error;
 mod hot;
 mod policy;
 mod queue;
+mod watch;
 
 use pyo3::prelude::*;
 
@@ -22,6 +23,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<call::Call>()?;
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
+    module.add_class::<watch::Watch>()?;
     module.add_function(wrap_pyfunction!(queue::close_stores, module)?)?;
     cli::add_to(module)?;
     hot::add_to(module)?;

@@ -107,14 +107,6 @@ fn load(py: Python<'_>, path: &str, env: Option<&str>) -> PyResult<(Vec<String>,
     Ok((loaded.events, loaded.tickets))
 }
 
-/// The same for a file that was watched: a bad one is told by an event.
-#[pyfunction]
-#[pyo3(signature = (path, env))]
-fn reload(py: Python<'_>, path: &str, env: Option<&str>) -> (Vec<String>, Vec<u64>) {
-    let loaded = py.detach(|| seawall_runtime::reload(path, env, clock::now()));
-    (loaded.events, loaded.tickets)
-}
-
 /// The findings of every policy as JSON, or those of one spec.
 #[pyfunction]
 #[pyo3(signature = (spec = None))]
@@ -148,7 +140,6 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(check, module)?)?;
     module.add_function(wrap_pyfunction!(resolve, module)?)?;
     module.add_function(wrap_pyfunction!(load, module)?)?;
-    module.add_function(wrap_pyfunction!(reload, module)?)?;
     module.add_function(wrap_pyfunction!(lint, module)?)?;
     module.add_function(wrap_pyfunction!(metrics, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;

@@ -48,7 +48,7 @@ PYRIGHT = {"PYRIGHT_PYTHON_CACHE_DIR": str(ROOT / ".venv" / "pyright"), "PYRIGHT
 
 SUITES = [
     suite("format", ["cargo", "fmt", "--all", "--check"], counts.one),
-    suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", *PROFILE, "--", "-D", "warnings"], counts.one),
+    suite("clippy", ["cargo", "clippy", "--workspace", "--all-targets", "--all-features", *PROFILE, "--", "-D", "warnings"], counts.one),
     suite("rust", ["cargo", "test", "--workspace", "--no-fail-fast", *PROFILE], counts.cargo),
     # The adapters of the crate; a feature must not change what is under the others.
     suite("rust-features", ["cargo", "test", "-p", "seawall", "--all-features", "--no-fail-fast", *PROFILE], counts.cargo),

@@ -9,6 +9,7 @@ from seawall import _argument
 from seawall._argument import Picker
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
+from seawall._encode import encode
 from seawall._errors import ConfigError
 from seawall._part import UNSET, Fn, Unset, bare, known, part_of
 from seawall._plan import Part
@@ -140,10 +141,14 @@ def fallback(
     if not isinstance(value, Unset):
         if steps:
             raise ConfigError("give either positional steps or value=, not both", path="fallback.value")
-        steps = [(False, value)]
-    if not steps and not stale_if_error:
+    elif not steps and not stale_if_error:
         raise ConfigError("give a value or a function to fall back on", path="fallback")
-    part = Part("fallback", {"steps": len(steps)}, {"steps": tuple(steps)}, name, key)
+    part = Part("fallback", {}, {"steps": tuple(steps)}, name, key)
+    if steps:
+        part.data["steps"] = len(steps)
+    if not isinstance(value, Unset):
+        part.data["value"] = _as_data(value)
+        part.code["value"] = (part.data["value"], value)
     for option, given in (
         ("stale_if_error", stale_if_error), ("max_age", max_age), ("max_entries", max_entries), ("max_bytes", max_bytes)
     ):
@@ -158,6 +163,15 @@ def fallback(
     if scope is not None:
         part.data["scope"] = scope
     return Policy._of_parts(name, [part], key=key)
+
+
+def _as_data(value: object) -> Any:
+    """How a value crosses the boundary, where a policy file may put another in its place; one without a JSON form by its type."""
+    try:
+        return encode(value)
+    except Exception:
+        # A model's own code may raise anything.
+        return f"<{type(value).__qualname__}>"
 
 
 @overload

@@ -341,7 +341,7 @@ class Driver:
             session = self.session
             if step == _call.STALE:
                 return self.native.fallback_ended(session.take_stale())
-            is_function, what = session.plan.code["fallback"]["steps"][step]
+            is_function, what = session.plan.steps[step]
             try:
                 value = what
                 if is_function:

@@ -42,6 +42,7 @@ class Plan:
     label: str
     parts: dict[str, Any]
     code: dict[str, dict[str, Any]]
+    steps: tuple[tuple[bool, Any], ...]
     tests: tuple[tuple[int, _classify.Test], ...]
     late_tests: tuple[tuple[int, _classify.Test], ...]
     result_tests: tuple[tuple[int, Callable[[Any], bool]], ...]
@@ -64,6 +65,10 @@ class Plan:
         return sum(bit for bit, test in self.result_tests if test(result))
 
 
+# What a bare name finds: the first definition of the name in code, for the same name with other data is an error anyway. Held, for its
+# callables are needed as long as the name is known. Once all state was forgotten, names included, a definition counts from its next use.
+_defined: dict[str, Written] = {}
+
 # How often policy files were loaded, and how often all state was forgotten. A plan older than that is resolved again.
 _loads = 0
 _resets = 0
@@ -81,6 +86,7 @@ def note_reset() -> None:
     global _resets
     _resets += 1
     _native.fast_stale()
+    _defined.clear()
     _stale.forget()
 
 
@@ -105,7 +111,7 @@ class Written:
     """A policy as written, resolved at its first call. Thread-safe."""
 
     __slots__ = (
-        "__weakref__", "_code", "_lock", "_mode", "_plan", "_results", "_tests", "key", "label", "mode_of", "name", "parts"
+        "__weakref__", "_code", "_key", "_lock", "_mode", "_mode_of", "_plan", "_results", "_tests", "label", "name", "parts"
     )
 
     def __init__(
@@ -113,10 +119,10 @@ class Written:
     ) -> None:
         self.name = name
         # A function is asked at each call; a word is data.
-        self.mode_of: Callable[[], object] | None = mode if callable(mode) else None
+        self._mode_of: Callable[[], object] | None = mode if callable(mode) else None
         self._mode = None if callable(mode) else mode
         self.parts = {part.strategy: part for part in parts}
-        self.key = key
+        self._key = key
         self.label: str | None = name
         self._lock = threading.Lock()
         self._plan: Plan | None = None
@@ -128,6 +134,30 @@ class Written:
             _native.check(self._spec())
         except _native.NativeError as error:
             raise from_native(error) from None
+        self._define()
+
+    def _define(self) -> None:
+        if self.name is not None and self.parts and self.name not in _defined:
+            _defined.setdefault(self.name, self)
+            # A bare name may have taken the quick path of what it found before.
+            _native.fast_stale()
+
+    @property
+    def defined(self) -> Written:
+        """The definition in code that a bare name refers to, with its callables; else the policy itself."""
+        if self.name is None or self.parts or self._mode is not None:
+            return self
+        return _defined.get(self.name, self)
+
+    @property
+    def key(self) -> object:
+        """What finds a call's key; a bare name may bring its own."""
+        return self.defined._key if self._key is None else self._key
+
+    @property
+    def mode_of(self) -> Callable[[], object] | None:
+        """The function that is asked for the mode at each call; a bare name may bring its own."""
+        return self.defined._mode_of if self._mode_of is None else self._mode_of
 
     def _inherit(self, **given: object) -> None:
         for option, value in given.items():
@@ -161,6 +191,9 @@ class Written:
 
     def plan(self, fn: Callable[..., Any] | None) -> Plan:
         """What calls work with; resolved now if it is the first, or if a file was loaded or the state forgotten since."""
+        defined = self.defined
+        if defined is not self:
+            return defined.plan(fn)
         plan = self._plan
         if plan is not None and plan.resets == _resets and (plan.loads == _loads or self.name is None):
             return plan
@@ -172,6 +205,7 @@ class Written:
 
     def _resolve(self) -> Plan:
         loads, resets = _loads, _resets
+        self._define()
         try:
             native = _native.resolve(self._spec())
         except _native.NativeError as error:
@@ -185,6 +219,7 @@ class Written:
             label=info.get("label") or self.label or "",
             parts=effective,
             code=self._code,
+            steps=_steps(self._code, effective.get("fallback") or {}),
             tests=tuple((bit, test) for bit, test, early in self._tests if early),
             late_tests=tuple((bit, test) for bit, test, early in self._tests if not early),
             result_tests=self._results,
@@ -194,6 +229,19 @@ class Written:
             loads=loads,
             resets=resets,
         )
+
+
+def _steps(code: dict[str, dict[str, Any]], effective: dict[str, Any]) -> tuple[tuple[bool, Any], ...]:
+    """The steps of a fallback, each with whether it is a function. Its value is the code's own object unless a policy file says otherwise."""
+    given = code.get("fallback", {})
+    steps: tuple[tuple[bool, Any], ...] = given.get("steps", ())
+    if "value" not in effective:
+        return steps
+    found = effective["value"]
+    in_code, own = given.get("value", (None, None))
+    # As text, for in Python True is 1.
+    is_own = "value" in given and json.dumps(in_code, sort_keys=True) == json.dumps(found, sort_keys=True)
+    return (*steps, (False, own if is_own else found))
 
 
 def _compile(code: dict[str, dict[str, Any]]) -> list[tuple[int, _classify.Test, bool]]:

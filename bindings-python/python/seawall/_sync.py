@@ -329,7 +329,7 @@ class Driver:
             session = self.session
             if step == _call.STALE:
                 return self.native.fallback_ended(session.take_stale())
-            is_function, what = session.plan.code["fallback"]["steps"][step]
+            is_function, what = session.plan.steps[step]
             try:
                 with _context.attempt_context(session.fallback_context()):
                     value = what(*session.args, **session.kwargs) if is_function else what

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from seawall import _clock, _letters, _native, _plan
+from seawall import _clock, _letters, _native, _plan, _watch
 from seawall._durations import Duration, to_ms
 
 # Real seconds that `advance` waits for woken calls to come to rest: foreign code that blocks must not block it for ever.
@@ -104,11 +104,12 @@ def _virtual(virtual: _clock.VirtualTime, seed: int | None) -> Generator[Clock, 
 
 
 def reset() -> None:
-    """Forgets every state, name and policy file."""
+    """Forgets every state, name and policy file, which is watched no longer."""
     _forget(None)
 
 
 def _forget(seed: int | None) -> None:
+    _watch.stop()
     _native.reset_all(seed)
     _letters.forget_queues()
     _plan.note_reset()

@@ -28,6 +28,7 @@ mod snapshot;
 mod stale;
 mod state;
 mod turns;
+mod watch;
 
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
@@ -39,4 +40,5 @@ pub use metrics::{metrics, snapshot};
 pub use mode::Mode;
 pub use policy::Policy;
 pub use ports::{Begun, Counted, HeldPort, PORT_WORDS, Shares};
-pub use registry::{Loaded, check, load, reload, reset_all, resolve};
+pub use registry::{Loaded, check, load, reset_all, resolve};
+pub use watch::Watch;

@@ -62,10 +62,10 @@ pub fn load(path: &str, env: Option<&str>, now: u64) -> Result<Loaded, ConfigErr
     REGISTRY.lock().load(file, now)
 }
 
-/// The same for a file that was watched: there is nobody to raise an error to, so a bad file is refused by an event too.
-#[must_use]
-pub fn reload(path: &str, env: Option<&str>, now: u64) -> Loaded {
-    load(path, env, now).unwrap_or_else(|error| {
+/// The same for the text of a file that is watched, or why it has none: a bad file is refused by an event.
+pub(crate) fn reload(path: &str, text: Result<&str, &str>, env: Option<&str>, now: u64) -> Loaded {
+    let file = text.map_err(|why| ConfigError::new(path, why)).and_then(|text| File::parse(path, text, env));
+    file.and_then(|file| REGISTRY.lock().load(file, now)).unwrap_or_else(|error| {
         let record = events::complete(events::refused(path, &error.to_string()), "", None, "");
         Loaded { events: vec![record], tickets: Vec::new() }
     })
@@ -119,6 +119,7 @@ impl Registry {
                 return Err(contradiction(&name, &known.written, &written));
             }
         }
+        self.check_fallback(&name, &written)?;
         spec.parts = self.effective(self.file.as_ref(), &name, &written)?;
         crate::config::validate_effective(&spec)?;
         let policy = self.keep(Policy::new(&spec, written, clock::now()));
@@ -161,6 +162,18 @@ impl Registry {
         }
         self.file = Some(file);
         loaded
+    }
+
+    /// A file may tune a fallback, not add one: what answers in place of an error is for the code to say.
+    fn check_fallback(&self, name: &str, written: &Parts) -> Result<(), ConfigError> {
+        let adds = |file: &&File| file.policies.get(name).is_some_and(|parts| parts.contains_key("fallback"));
+        match self.file.as_ref().filter(adds).filter(|_| !written.contains_key("fallback")) {
+            None => Ok(()),
+            Some(file) => Err(ConfigError::new(
+                format!("{}.policy.{name}.fallback", file.path),
+                "a file may tune a fallback that the code gives, and this code gives none; write fallback(…) there, or leave it out here",
+            )),
+        }
     }
 
     fn effective(&self, file: Option<&File>, name: &str, written: &Parts) -> Result<Parts, ConfigError> {

@@ -185,7 +185,11 @@ impl<'a> Player<'a> {
         }
         let call = Call::new(&self.policy, key, name, if self.is_stream { STREAM } else { 0 }, -1, 0).map_err(|error| error.to_string())?;
         self.keys.insert(key.map(str::to_owned));
-        let place = self.calls.len();
+        let before = self.calls.get(name);
+        if before.is_some_and(|before| !before.is_over || !before.open.is_empty()) {
+            return Err(format!("call `{name}` is started twice"));
+        }
+        let place = before.map_or(self.calls.len(), |before| before.place);
         let running = Running {
             call,
             place,
@@ -201,9 +205,7 @@ impl<'a> Player<'a> {
             failed: None,
             fallback: Value::Null,
         };
-        if self.calls.insert(name.to_owned(), running).is_some() {
-            return Err(format!("call `{name}` is started twice"));
-        }
+        self.calls.insert(name.to_owned(), running);
         self.drive(name, Call::start)
     }
 

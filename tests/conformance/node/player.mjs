@@ -59,10 +59,11 @@ class Player {
   }
 
   #start({ start: name, key }) {
-    if (this.#calls.has(name)) throw new Error(`call ${name} is started twice`);
+    const before = this.#calls.get(name);
+    if (before !== undefined && !before.isOver) throw new Error(`call ${name} is started twice`);
     if (!this.#breakers.has(key)) this.#breakers.set(key, FRESH);
     const abort = new AbortController();
-    const call = { place: this.#calls.size, abort, attempts: new Map(), latest: 0 };
+    const call = { place: before?.place ?? this.#calls.size, isOver: false, abort, attempts: new Map(), latest: 0 };
     this.#calls.set(name, call);
     // A call that nobody cancels is made as most are: without a signal.
     const policy = this.cancelled.has(name) ? this.policy.using({ signal: abort.signal }) : this.policy;
@@ -73,13 +74,17 @@ class Player {
       if (this.isStream) {
         call.consumer = new Consumer(policy.stream((...given) => items(this.#enter(...given)))(...args), write);
         result = call.consumer.done;
-      } else result = policy((...given) => this.#enter(...given).next())(...args).then((value) => write(`returns ${canonical(value)}`));
+      } else result = policy(this.#callee)(...args).then((value) => write(`returns ${canonical(value)}`));
     };
     // A behaviour of chaos takes no arguments, and knows whose it is by the correlation id.
     if (this.config.chaos?.behavior === undefined) begin();
     else seawall.correlate(name, begin);
-    result.catch((error) => write(error === abort.signal.reason ? 'cancelled' : this.#raises(error)));
+    const over = () => (call.isOver = true);
+    result.catch((error) => write(error === abort.signal.reason ? 'cancelled' : this.#raises(error))).then(over);
   }
+
+  /** One function for all calls: what a result is kept under by default has the function in it. */
+  #callee = (...given) => this.#enter(...given).next();
 
   #enter(name) {
     const call = this.#call(name);

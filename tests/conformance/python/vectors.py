@@ -201,8 +201,8 @@ class Transcript:
             self._queue.purge(all=True)
 
     def begins(self, name: str, key: str | None) -> None:
-        """A call begins; lines are sorted by who began first."""
-        self._places[name] = len(self._places)
+        """A call begins, perhaps again; lines are sorted by who began first."""
+        self._places.setdefault(name, len(self._places))
         self.concerns(key)
 
     def concerns(self, key: str | None) -> None:

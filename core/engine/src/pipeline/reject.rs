@@ -25,10 +25,18 @@ impl Call {
             self.phase = Phase::Rejected;
             return out.push(Output::Failed(failure));
         }
-        if self.last.is_some() && env.policy.retry.is_some() && code.starts_with("circuit.") {
-            self.reason = Some("breaker_open");
+        if env.policy.retry.is_some() {
+            self.stopped_by_breaker(code);
         }
         self.surface_rejection(env, failure, outcome, out);
+    }
+
+    /// Why the retry ends with the callee's last error. Whether the circuit was open, held open, or closed and throttling: the breaker
+    /// inside turned the next attempt away, and which it was says the event of the rejection.
+    fn stopped_by_breaker(&mut self, code: &str) {
+        if self.last.is_some() && code.starts_with("circuit.") {
+            self.reason = Some("breaker_open");
+        }
     }
 
     /// A rejection surfaces only if no attempt reached the callee; otherwise the callee's last error does.
@@ -48,9 +56,7 @@ impl Call {
         let How::Ours(code) = failure.how else { return };
         outcome.bits.0 |= bits.0;
         if outcome.verdict(Judge::Retry, true) != Verdict::Failure {
-            if self.last.is_some() && code.starts_with("circuit.") {
-                self.reason = Some("breaker_open");
-            }
+            self.stopped_by_breaker(code);
             return self.surface_rejection(env, failure, outcome, out);
         }
         self.rejections += 1;

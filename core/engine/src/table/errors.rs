@@ -56,7 +56,7 @@ pub const REASONS: &[(&str, &str)] = &[
     ("retry_after_too_long", "The server asked for a longer wait than `retry_after_max`."),
     ("no_time_left", "The next wait and half an attempt would not fit into the time left."),
     ("budget_exhausted", "The retry budget is used up."),
-    ("breaker_open", "The circuit breaker inside the retry has opened."),
+    ("breaker_open", "The circuit breaker inside the retry has opened, is held open, or turned the next attempt away."),
     ("cancelled", "The caller gave up."),
     ("stream_broken", "The stream failed after its first item; what the consumer has seen cannot be taken back."),
 ];

@@ -18,10 +18,15 @@ impl File {
     /// Reads `path`, with the tables of `env` laid over the common ones.
     pub(crate) fn read(path: &str, env: Option<&str>) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|error| ConfigError::new(path, format!("cannot be read: {error}")))?;
-        Self::parse(path, &text, env).map_err(|error| error.within(path))
+        Self::parse(path, &text, env)
     }
 
-    fn parse(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
+    /// The same for the text of the file.
+    pub(crate) fn parse(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
+        Self::parse_text(path, text, env).map_err(|error| error.within(path))
+    }
+
+    fn parse_text(path: &str, text: &str, env: Option<&str>) -> Result<Self, ConfigError> {
         let value: Value = if path.ends_with(".json") {
             serde_json::from_str(text).map_err(|error| ConfigError::new("", format!("is not JSON: {error}")))?
         } else {
@@ -53,8 +58,19 @@ type Policies = BTreeMap<String, Parts>;
 fn validate(policies: &Policies, path: &str) -> Result<(), ConfigError> {
     for (name, parts) in policies {
         let at = |error: ConfigError| error.within(&format!("{path}.{name}"));
+        only_in_code(parts).map_err(at)?;
         validate_parts(parts, Dialect::File).map_err(at)?;
         rules::contradictions(parts, Dialect::File).map_err(at)?;
+    }
+    Ok(())
+}
+
+/// What crosses from code as a number of things that stay there.
+fn only_in_code(parts: &Parts) -> Result<(), ConfigError> {
+    for (strategy, option) in [("chaos", "fault"), ("chaos", "outcome"), ("fallback", "steps")] {
+        if parts.get(strategy).is_some_and(|options| options.get(option).is_some()) {
+            return Err(ConfigError::new(format!("{strategy}.{option}"), "is what only code can give; leave it out of the file"));
+        }
     }
     Ok(())
 }

@@ -26,6 +26,8 @@ fn the_worst_case_is_a_sum_that_the_total_cuts() {
     let found = worst(&parts, &[]);
     // 4 x 50 ms + 4 x 500 ms + 4 x 2 s + (100 + 200 + 400) ms + 3 x 1 s
     assert_eq!((found.ms, found.calls), (Some(13_900), 4), "{:#?}", found.lines);
+    let delays = "delays between attempts: 3, none longer than 10s, together = 700ms";
+    assert!(found.lines.iter().any(|line| line == delays), "{:#?}", found.lines);
     let mut cut = parts.clone();
     cut["timeout"]["total"] = json!("10s");
     cut["dead_letter"] = json!({});

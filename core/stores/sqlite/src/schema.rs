@@ -16,8 +16,15 @@ const VERSION: i64 = 1;
 /// Says that the file is ours, "SWDL" in ASCII.
 const APPLICATION: i64 = 0x5357_444c;
 
-/// How far each segment of the log has been read; tables from before the log lack it.
-const SEGMENTS: &str = "CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID";
+/// What tables of this version may lack: how far each segment of the log has been read, and indexes that hold all that counting and grouping look at,
+/// so that neither reads a record.
+const LATER: &str = "
+CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
+DROP INDEX IF EXISTS letters_by_state;
+DROP INDEX IF EXISTS letters_by_group;
+CREATE INDEX IF NOT EXISTS letters_in_state ON letters (queue, state, id, lease_until, created, size);
+CREATE INDEX IF NOT EXISTS letters_of_group ON letters (queue, fingerprint, id, state, created);
+";
 
 const TABLES: &str = "
 CREATE TABLE letters (
@@ -44,8 +51,6 @@ CREATE TABLE letters (
   size INTEGER NOT NULL,
   record BLOB NOT NULL
 );
-CREATE INDEX letters_by_state ON letters (queue, state, id);
-CREATE INDEX letters_by_group ON letters (queue, fingerprint, id);
 CREATE INDEX letters_by_work ON letters (queue, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX letters_by_correlation ON letters (queue, correlation_id) WHERE correlation_id IS NOT NULL;
 CREATE TABLE aliases (id BLOB PRIMARY KEY, letter BLOB NOT NULL) WITHOUT ROWID;
@@ -123,5 +128,5 @@ pub(crate) fn create(connection: &Connection) -> Result<(), DlqError> {
 
 /// Adds what tables of this version may lack, inside the caller's transaction.
 pub(crate) fn complete(connection: &Connection) -> Result<(), DlqError> {
-    connection.execute_batch(SEGMENTS).map_err(failed)
+    connection.execute_batch(LATER).map_err(failed)
 }

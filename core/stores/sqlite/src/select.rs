@@ -61,6 +61,10 @@ impl Where {
         let words = |states: &[State]| states.iter().map(|state| Value::from(state.word().to_owned())).collect::<Vec<_>>();
         let marks = |count: usize| vec!["?"; count].join(", ");
         self.and(&format!("state IN ({})", marks(columns.len())), words(&columns));
+        if states.contains(&State::Ready) == states.contains(&State::Leased) {
+            // Lapsed or not, it is one of them, or none.
+            return;
+        }
         let mut values = vec![Value::from(now)];
         values.extend(words(states));
         self.and(&format!("{STATE} IN ({})", marks(states.len())), values);
