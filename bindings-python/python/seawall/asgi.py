@@ -58,7 +58,7 @@ class _Answer:
     async def send(self, message: Message) -> None:
         self.is_begun = True
         if message["type"] in ("http.response.start", "websocket.accept"):
-            headers = list(message.get("headers") or ())
+            headers: list[tuple[bytes, bytes]] = list(message.get("headers") or ())
             if all(name.lower() != _ID for name, _ in headers):
                 message = {**message, "headers": [*headers, (_ID, self._id)]}
         await self._send(message)

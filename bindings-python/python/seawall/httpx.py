@@ -8,7 +8,7 @@ body is in memory. An attempt lasts until the head of the response is there.
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import httpx
 
@@ -46,7 +46,7 @@ class Transport(httpx.BaseTransport):
                 response.close()
             return exchange.ended(response, response.status_code)
 
-        taken: httpx.Response | None = None
+        taken: Any = None
         try:
             taken = _view(exchange, self._policy, request).call(send, request)
         except BadStatusError as bad:
@@ -54,7 +54,7 @@ class Transport(httpx.BaseTransport):
         finally:
             for response in exchange.over(taken):
                 response.close()
-        return taken
+        return cast(httpx.Response, taken)
 
     def __enter__(self) -> Transport:
         self._inner.__enter__()
@@ -90,7 +90,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
             response = await self._inner.handle_async_request(sent)
             return exchange.ended(response, response.status_code)
 
-        taken: httpx.Response | None = None
+        taken: Any = None
         try:
             taken = await _view(exchange, self._policy, request).acall(send, request)
         except BadStatusError as bad:
@@ -98,7 +98,7 @@ class AsyncTransport(httpx.AsyncBaseTransport):
         finally:
             for response in exchange.over(taken):
                 await response.aclose()
-        return taken
+        return cast(httpx.Response, taken)
 
     async def __aenter__(self) -> AsyncTransport:
         await self._inner.__aenter__()

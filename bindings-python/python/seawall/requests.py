@@ -8,7 +8,7 @@ body is in memory.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
@@ -41,7 +41,9 @@ class Adapter(BaseAdapter):
         proxies: Mapping[str, str] | None = None,
     ) -> requests.Response:
         method = request.method or "GET"
-        in_memory = request.body is None or isinstance(request.body, (bytes, str))
+        # The stubs of requests know of no streams here.
+        body: Any = request.body
+        in_memory = body is None or isinstance(body, (bytes, str))
         exchange: Exchange[requests.Response] = Exchange(request.url, method, request.headers, in_memory)
 
         def send(request: requests.PreparedRequest) -> requests.Response:
@@ -53,7 +55,7 @@ class Adapter(BaseAdapter):
             return exchange.ended(response, response.status_code)
 
         view = exchange.view(self._policy, urlsplit(request.url or "").hostname or "", request.headers.get("idempotency-key"))
-        taken: requests.Response | None = None
+        taken: Any = None
         try:
             taken = view.call(send, request)
         except BadStatusError as bad:
@@ -61,7 +63,7 @@ class Adapter(BaseAdapter):
         finally:
             for response in exchange.over(taken):
                 response.close()
-        return taken
+        return cast(requests.Response, taken)
 
     def close(self) -> None:
         self._inner.close()
