@@ -74,7 +74,7 @@ def test_queues_are_emptied_after_each_test(tmp_path: Path) -> None:
         "import pytest, seawall\n"
         f"STORES = ['memory:', 'sqlite:///{tmp_path / 'letters'}']\n"
         "@pytest.mark.parametrize('store', STORES * 2)\n"
-        "def test_one(seawall_dlq, store):\n"
+        "def test_one(seawall_dlq, seawall_clock, store):\n"
         "    queue = seawall_dlq('orders', store=store)\n"
         "    assert queue.peek() == []\n"
         "    queue.put({'n': 1}, error=ValueError('no'))\n"
@@ -83,13 +83,6 @@ def test_queues_are_emptied_after_each_test(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert "4 passed" in done.stdout, done.stdout + done.stderr
-
-
-def test_a_queue_may_outlive_the_clock_or_not(seawall_dlq: Any, seawall_clock: Any) -> None:
-    queue = seawall_dlq("orders")
-    queue.put({"n": 1}, error=ValueError("no"))
-    seawall.testing.reset()
-    assert seawall_dlq("orders").peek() == []
 
 
 def test_import_seawall_loads_no_adapter_and_no_framework() -> None:
