@@ -44,9 +44,9 @@ def marked(path: Path) -> set[tuple[str, int]]:
 @pytest.mark.parametrize("checker", [mypy, pyright])
 def test_right_is_accepted_and_wrong_is_refused(checker: object) -> None:
     assert callable(checker)
-    accepted, rejected = TYPING / "accepted.py", TYPING / "rejected.py"
+    accepted, adapters, rejected = (TYPING / f"{name}.py" for name in ("accepted", "adapters", "rejected"))
     assert marked(rejected)
-    assert checker(accepted, rejected) == marked(rejected)
+    assert checker(accepted, adapters, rejected) == marked(rejected)
 
 
 def test_the_package_itself_is_strictly_typed() -> None:

@@ -51,6 +51,8 @@ class View:
 
     key: str | None = None
     idempotency_key: str | None = None
+    # What the callee says of itself: it must not be called a second time, whatever the retry would do.
+    once: bool = False
 
 
 # Wakes remembered for whoever parks a moment later. More are left over by waiters that gave up in the moment of their wake.
@@ -134,6 +136,7 @@ class Session:
         self.plan: Plan = written.plan(fn)
         self.fn: Callable[..., Any] = fn or _block
         self.args, self.kwargs, self.kind = args, kwargs, kind
+        self.once = view.once
         self.is_cooperative = is_sync and not self.plan.is_threaded
         if self.is_cooperative and "hedge" in self.plan.parts:
             raise _errors.ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self.plan.label}.hedge")
@@ -303,6 +306,8 @@ class Session:
             return Facts(kind, error_type=name)
 
     def _pushback(self, thing: object) -> int:
+        if self.once:
+            return _classify.NEVER
         return _classify.pushback_of(thing, self.plan.code.get("retry", {}).get("retry_after"))
 
     def failed(self, how: int, attempt: int, code: int, retry_after_ms: int) -> None:

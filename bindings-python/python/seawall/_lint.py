@@ -47,6 +47,11 @@ def note(written: Written, fn: Callable[..., Any] | None = None, inner: Written 
         _inner.setdefault(written, []).append(inner)
 
 
+def policies() -> list[Written]:
+    """Every policy that exists."""
+    return list(_known)
+
+
 def _resolve(written: Written, seen: set[int]) -> _native.Policy:
     native = written.plan(None).native
     if id(written) not in seen:

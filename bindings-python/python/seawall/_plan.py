@@ -203,6 +203,21 @@ class Written:
             self._plan = plan = self._resolve()
         return plan
 
+    @property
+    def is_resolved(self) -> bool:
+        """Whether calls work with a plan since all state was forgotten."""
+        return self._plan is not None and self._plan.resets == _resets
+
+    def put(self, part: Part) -> None:
+        """Adds a strategy to a policy that is not resolved. For tests."""
+        self.parts[part.strategy] = part
+        self._code[part.strategy] = dict(part.code)
+
+    def take(self, strategy: str) -> None:
+        """Removes a strategy again; calls that come after a reset go without it. For tests."""
+        del self.parts[strategy], self._code[strategy]
+        self._plan = None
+
     def _resolve(self) -> Plan:
         loads, resets = _loads, _resets
         self._define()
