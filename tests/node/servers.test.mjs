@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { circuitBreaker, correlate, correlationId, current, deadline } from 'seawall';
 import { processor, withCorrelation } from 'seawall/bullmq';
 import { errorHandler, middleware } from 'seawall/express';
+import fastifyPlugin, { plugin } from 'seawall/fastify';
 
 /** Express in small: the middleware, the route, the handler of its errors. */
 async function serve(t, options, route) {
@@ -54,6 +55,56 @@ test('express: a rejection is answered with its status, another error passed on'
   assert.equal((await response.json()).error, 'circuit.isolated');
   const other = await fetch(await serve(t, undefined, () => Promise.reject(new Error('boom'))));
   assert.deepEqual([other.status, await other.text()], [500, 'other']);
+});
+
+/** Fastify in small: the hooks, the route after the body was read in a context of its own, the handler of errors. */
+async function serveFastify(t, options, route) {
+  const hooks = {};
+  let failed;
+  plugin({ addHook: (name, hook) => (hooks[name] = hook), setErrorHandler: (handler) => (failed = handler) }, options, () => undefined);
+  const server = createServer((request, response) => {
+    const reply = {
+      code: (status) => (response.statusCode = status),
+      header: (name, value) => response.setHeader(name, value),
+      send: (body) => response.end(JSON.stringify(body)),
+    };
+    const handle = async () => {
+      try {
+        reply.send(await route());
+      } catch (error) {
+        try {
+          await failed(error, request, reply);
+        } catch (other) {
+          response.writeHead(500).end(other.message);
+        }
+      }
+    };
+    const body = new Promise((resolve) => request.resume().on('end', resolve));
+    const read = body.then(() => () => hooks.preValidation(request, reply, handle));
+    hooks.onRequest(request, reply, () => undefined);
+    read.then((go) => go());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.after(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${server.address().port}/`;
+}
+
+test('fastify: a request runs in the context of its headers, after its body too, and a rejection is answered', async (t) => {
+  assert.equal(fastifyPlugin, plugin);
+  assert.equal(plugin[Symbol.for('skip-override')], true);
+  const trusted = await fetch(await serveFastify(t, { trust: true }, look), { method: 'POST', body: 'x', headers: sent });
+  assert.equal(trusted.headers.get('x-correlation-id'), 'order-7');
+  assert.deepEqual(await trusted.json(), ['order-7', true, 2]);
+  const breaker = circuitBreaker();
+  breaker.breaker.isolate({ reason: 'maintenance', expiresIn: '1h' });
+  const response = await fetch(await serveFastify(t, {}, () => breaker.run(() => 'never')));
+  assert.equal(response.status, 503);
+  assert.ok(Number(response.headers.get('retry-after')) > 3500);
+  const other = await fetch(await serveFastify(t, {}, () => Promise.reject(new Error('boom'))));
+  assert.deepEqual([other.status, await other.text()], [500, 'boom']);
 });
 
 test('bullmq: the job\'s id is the idempotency key, and its data carry the correlation id', async () => {
