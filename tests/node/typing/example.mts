@@ -1,5 +1,9 @@
 // Accepted by tsc --strict, but for the lines that are marked: each of those must be an error.
 import * as seawall from 'seawall';
+import { processor } from 'seawall/bullmq';
+import { middleware } from 'seawall/express';
+import { plugin } from 'seawall/fastify';
+import { guardFetch } from 'seawall/fetch';
 import { clock, disabled, reset, type TestClock } from 'seawall/testing';
 
 interface Order {
@@ -135,3 +139,15 @@ reset();
 disabled().restore();
 
 export { certain, found, misread, ran, state, stop, wrong };
+
+// The adapters keep fetch's type, and take what their frameworks pass by its shape.
+const guardedFetch: typeof fetch = guardFetch(payments);
+void guardedFetch('https://example.org/', { signal: AbortSignal.timeout(5) });
+guardFetch('payments'); // error: a policy, not its name
+middleware({ trust: true });
+middleware({ trust: 'yes' }); // error: trust is a boolean
+const workOn = processor(seawall.retry(), async (job: { id: string; data: { order: number } }, token: string) => job.data.order + token.length);
+same<ReturnType<typeof workOn>, Promise<number>>(true);
+void workOn({ id: '1', data: { order: 1 } }, 'token');
+void workOn({ id: '1', data: { order: 'x' } }, 'token'); // error: the job's data
+plugin({ addHook: () => undefined, setErrorHandler: () => undefined }, { trust: false }, () => undefined);
