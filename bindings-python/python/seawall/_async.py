@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _classify, _clock, _context, _events, _letters, _native, _offload, _plan
+from seawall import _asyncness, _call, _classify, _clock, _context, _deadlines, _events, _letters, _native, _offload, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._cutting import Cutter
 from seawall._errors import ConfigError
@@ -118,7 +118,7 @@ class Driver:
         # Attempts that the behaviour of chaos strikes.
         self.behaving: set[int] = set()
         self.parked: asyncio.Future[None] | None = None
-        self.timers: dict[tuple[int, int], asyncio.TimerHandle | int] = {}
+        self.timers: dict[tuple[int, int], _deadlines.Deadline | int] = {}
 
     async def run(self, begin: Callable[[], list[Op]] | None = None) -> Any:
         try:
@@ -290,7 +290,7 @@ class Driver:
 
         virtual = self.session.virtual
         if virtual is None:
-            self.timers[reason, attempt] = self.loop.call_later(ms / 1000, fire)
+            self.timers[reason, attempt] = _deadlines.of(self.loop).after(ms, fire)
         else:
             self.timers[reason, attempt] = virtual.arm(ms, lambda: _soon(self.loop, lambda: self.fire_if_armed(reason, attempt)))
 
