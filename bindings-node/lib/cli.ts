@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { StoreError } from './errors.js';
 import type { DeadLetter } from './letter.js';
 import { DeadLetterQueue } from './letters.js';
 import { native } from './native.js';
@@ -45,7 +46,8 @@ async function main(): Promise<number> {
     return await redrive(said);
   } catch (error) {
     process.stderr.write(`seawall: ${error instanceof Error ? error.message : String(error)}\n`);
-    return 2;
+    // A store that fails is a finding; all else is a command that is wrong.
+    return error instanceof StoreError ? 1 : 2;
   }
 }
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from seawall import _asyncness, _native
 from seawall._dead_letters import DeadLetterQueue
-from seawall._errors import SeawallError
+from seawall._errors import SeawallError, StoreError
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -24,7 +24,8 @@ def main(args: Sequence[str] | None = None) -> int:
         return _redrive(request)
     except (SeawallError, LookupError, ImportError, ValueError) as error:
         print(f"seawall: {error}", file=sys.stderr)
-        return 2
+        # A store that fails is a finding; all else is a command that is wrong.
+        return 1 if isinstance(error, StoreError) else 2
 
 
 def _redrive(request: str) -> int:

@@ -70,8 +70,8 @@ pub(super) unsafe extern "C" fn call_with_tuple(me: *mut PyObject, args: *mut Py
 pub(super) fn current(guarded: &Guarded) -> Option<Rc<Hold>> {
     let hold = guarded.hold.get();
     // SAFETY: null, or what `into_raw` gave, and the cell holds a count of it.
-    let is_current =
-        unsafe { hold.as_ref() }.is_some_and(|hold| hold.epoch == globals::epoch() && guarded.globals.is_settled() && is_as_it_was(hold));
+    let held = unsafe { hold.as_ref() };
+    let is_current = held.is_some_and(|hold| hold.epoch == globals::epoch() && guarded.globals.is_settled() && is_as_it_was(hold));
     if !is_current {
         return cold::renewed(guarded);
     }

@@ -159,8 +159,10 @@ impl Globals {
     #[cold]
     pub(super) fn look_for_greenlets(&self) {
         // SAFETY: as above; the name is a literal that ends with a zero, and an answer is borrowed and only compared.
-        let (count, found) =
-            unsafe { (ffi::PyDict_Size(self.modules), !ffi::PyDict_GetItemString(self.modules, c"greenlet".as_ptr()).is_null()) };
+        let (count, found) = unsafe {
+            let found = ffi::PyDict_GetItemString(self.modules, c"greenlet".as_ptr());
+            (ffi::PyDict_Size(self.modules), !found.is_null())
+        };
         MODULES.store(count, Ordering::Relaxed);
         if found && !GREENLETS.swap(true, Ordering::Relaxed) {
             make_stale();

@@ -26,8 +26,9 @@ pub(super) enum After {
 
 fn arguments_of<'py>(py: Python<'py>, running: &Running) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
     // SAFETY: null, or owned by the call, which is under way.
-    let (args, kwargs) =
-        unsafe { (Bound::from_borrowed_ptr_or_opt(py, running.args.get()), Bound::from_borrowed_ptr_or_opt(py, running.kwargs.get())) };
+    let args = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.args.get()) };
+    // SAFETY: as above.
+    let kwargs = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.kwargs.get()) };
     let args = args.ok_or_else(|| PyReferenceError::new_err("the guarded call is gone"))?;
     Ok((args, kwargs.unwrap_or_else(|| PyDict::new(py).into_any())))
 }
@@ -235,8 +236,9 @@ fn real_of<'py>(globals: &Globals, found: &Bound<'py, PyAny>) -> PyResult<Bound<
     // SAFETY: the type was checked, and `found` is alive.
     let running = unsafe { &*found.as_ptr().cast::<Running>() };
     // SAFETY: null, or owned by the call.
-    let (real, token) =
-        unsafe { (Bound::from_borrowed_ptr_or_opt(py, running.real.get()), Bound::from_borrowed_ptr_or_opt(py, running.token.get())) };
+    let real = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.real.get()) };
+    // SAFETY: as above.
+    let token: Option<Bound<'py, PyAny>> = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.token.get()) };
     if let Some(real) = real {
         return Ok(real);
     }

@@ -28,7 +28,7 @@ pub use reader::{Segment, Stretch, segments};
 
 use crate::per_process::PerProcess;
 use crate::{DlqError, Record, Write};
-use segment::{FOLDER, failed, sync_folder};
+use segment::{FOLDER, failed};
 use writer::Writer;
 
 /// The end of a log at which letters come in.
@@ -67,7 +67,9 @@ impl Log {
     fn folder(&self) -> Result<PathBuf, DlqError> {
         let folder = self.directory.join(FOLDER);
         if !folder.is_dir() {
-            make_folder(&folder).and_then(|()| sync_folder(&self.directory)).map_err(|why| failed("cannot make", &folder, &why))?;
+            make_folder(&folder)
+                .and_then(|()| segment::sync_folder(&self.directory))
+                .map_err(|why| failed("cannot make", &folder, &why))?;
         }
         Ok(folder)
     }
@@ -78,4 +80,12 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
+}
+
+/// Makes the names of a store's segments, and of what lies beside them, durable.
+///
+/// # Errors
+/// What the file system says.
+pub fn sync_folder(directory: &Path) -> io::Result<()> {
+    segment::sync_folder(&directory.join(FOLDER))
 }

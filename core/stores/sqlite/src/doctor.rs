@@ -88,7 +88,11 @@ fn damaged(folder: &Path) -> Vec<Finding> {
 }
 
 fn unreadable(path: &Path) -> Option<Finding> {
-    match log::Segment::open(path).and_then(|segment| segment.map_or(Ok(()), |segment| segment.read(0, 1).map(drop))) {
+    match log::Segment::open(path).and_then(|segment| {
+        segment.map_or(Ok(()), |segment| {
+            segment.read(0, usize::MAX).and_then(|read| if read.is_last { Ok(()) } else { segment.read(read.next, 1).map(drop) })
+        })
+    }) {
         Ok(()) => None,
         Err(why) => Some(finding(path, why.message)),
     }

@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -72,7 +73,7 @@ impl Ingest {
         let parts = read(&paths, &offsets)?;
         let found: usize = parts.iter().map(|part| part.stretch.frames.len()).sum();
         if parts.iter().any(|part| part.stretch.next != part.from) {
-            parts.iter().try_for_each(set_aside)?;
+            parts.iter().try_for_each(|part| self.set_aside(part))?;
             processes.write_for(caller, by, |db| {
                 forget_removed(db, &offsets, &paths)?;
                 store(db, &parts)
@@ -80,6 +81,22 @@ impl Ingest {
         }
         parts.iter().filter(|part| part.stretch.is_last).try_for_each(remove_if_done)?;
         Ok(found >= BATCH)
+    }
+
+    /// Keeps what is no letter in a file beside its segment.
+    fn set_aside(&self, part: &Part) -> Result<(), DlqError> {
+        for (at, bytes) in &part.stretch.damaged {
+            let path = part.path.with_extension(format!("{at}.damaged"));
+            // Durable before the segment may go.
+            let written = crate::schema::make_file(&path).and_then(|mut file| {
+                file.set_len(0)?;
+                file.write_all(bytes)?;
+                file.sync_all()?;
+                log::sync_folder(&self.directory)
+            });
+            written.map_err(|why| DlqError::failed(format!("store: cannot write '{}': {why}", path.display())))?;
+        }
+        Ok(())
     }
 }
 
@@ -107,16 +124,6 @@ fn read(paths: &[PathBuf], offsets: &HashMap<String, u64>) -> Result<Vec<Part>, 
         parts.push(Part { name, path: path.clone(), segment, from, stretch });
     }
     Ok(parts)
-}
-
-/// Keeps what is no letter in a file beside its segment.
-fn set_aside(part: &Part) -> Result<(), DlqError> {
-    for (at, bytes) in &part.stretch.damaged {
-        let path = part.path.with_extension(format!("{at}.damaged"));
-        let written = crate::schema::make_file(&path).and_then(|file| file.set_len(0)).and_then(|()| fs::write(&path, bytes));
-        written.map_err(|why| DlqError::failed(format!("store: cannot write '{}': {why}", path.display())))?;
-    }
-    Ok(())
 }
 
 /// A segment that was removed needs no offset.
@@ -150,8 +157,8 @@ fn remove_if_done(part: &Part) -> Result<(), DlqError> {
         return Ok(());
     }
     // The writer may have added something before it went.
-    let rest = part.segment.read(part.stretch.next, 1)?;
-    if rest.next != part.stretch.next || !rest.is_last {
+    let is_done = part.segment.read(part.stretch.next, 1).is_ok_and(|rest| rest.next == part.stretch.next && rest.is_last);
+    if !is_done {
         return Ok(());
     }
     match fs::remove_file(&part.path) {
