@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use seawall_engine::chance::{Purpose, Source};
 use seawall_engine::policy::adaptive_limit::{AdaptiveLimit, Sample};
 use seawall_engine::table::layout::adaptive_limit::WORDS;
-use seawall_engine::time::SECOND;
+use seawall_engine::time::{MS, SECOND};
 
 const US: u64 = 1_000;
 
@@ -115,4 +115,14 @@ fn drops_lower_it_by_a_tenth_a_window_and_cancelled_calls_by_nothing() {
         seen.extend(limit.observe(&words, tick * SECOND / 10, Sample::Dropped, 16).map(|change| change.to));
     }
     assert_eq!(seen, [14, 12, 10, 9, 8]);
+}
+
+#[test]
+fn a_window_lasts_a_second_from_its_first_attempt_also_at_the_clock_s_zero() {
+    let (limit, words): (_, Vec<AtomicU64>) = (AdaptiveLimit { min: 1, max: 512 }, (0..WORDS).map(|_| AtomicU64::new(0)).collect());
+    let end = |now| limit.observe(&words, now, Sample::Took(MS), 16).map(|change| change.to);
+    for now in [0; 9].into_iter().chain([1, SECOND - 1]) {
+        assert_eq!(end(now), None);
+    }
+    assert_eq!(end(SECOND), Some(17));
 }

@@ -205,3 +205,6 @@ fn correlation(points: &[Point], of: impl Fn(&Point) -> u64) -> Together {
         _ => Together::Neither,
     }
 }
+
+#[cfg(test)]
+mod tests;
