@@ -125,3 +125,6 @@ impl Chaos {
         ended.is_ok().then_some(reason)
     }
 }
+
+#[cfg(test)]
+mod tests;

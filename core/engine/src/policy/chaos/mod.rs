@@ -163,4 +163,26 @@ mod tests {
         assert_eq!(before, fate(Some("order-9")));
         assert!((400..600).contains(&struck), "{struck} of 1,000 at 50 %");
     }
+
+    #[test]
+    fn a_rate_strikes_the_draws_below_it_and_no_other() {
+        let chaos = Chaos { rate: 2, ends_at: u64::MAX, ..Chaos::default() };
+        let source = Source::new(1, "bank");
+        let words: [AtomicU64; WORDS] = core::array::from_fn(|_| AtomicU64::new(0));
+        let place = Place { key: None, attempt: 1, redrives: 0 };
+        let struck: Vec<u64> = (0..20_000).filter(|_| chaos.strike(&words, source, 0, place).is_some()).collect();
+        let below: Vec<u64> = (0..20_000).filter(|at| chance::share(source.draw(Purpose::Chaos, *at, 0), 10_000) < 2).collect();
+        assert_eq!(struck, below);
+        assert!((0..20_000).any(|at| chance::share(source.draw(Purpose::Chaos, at, 0), 10_000) == 2), "one draw is the rate itself");
+    }
+
+    #[test]
+    fn each_redrive_of_a_letter_is_drawn_anew() {
+        let chaos = Chaos { rate: 5_000, ends_at: u64::MAX, ..Chaos::default() };
+        let words: [AtomicU64; WORDS] = core::array::from_fn(|_| AtomicU64::new(0));
+        let fate =
+            |redrives| chaos.strike(&words, Source::new(1, "bank"), 0, Place { key: Some("order-9"), attempt: 1, redrives }).is_some();
+        let struck = (0..100).filter(|redrives| fate(*redrives)).count();
+        assert!((30..70).contains(&struck), "{struck} of 100 at 50 %");
+    }
 }
