@@ -129,12 +129,6 @@ fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry
         word.store((tag(generation) << 48) | changed(tagged(before, generation)), Ordering::SeqCst);
         return Some(Entry::of(tagged(before, generation) >> shift));
     }
-    // An entry that is there already is not written: the exchange would change nothing, so it is as if it had happened at this load. The
-    // ticket was taken by an exchange before, and that pairs with the state word and with a judge's look at the head.
-    let seen = word.load(Ordering::SeqCst);
-    if seen == (tag(generation) << 48) | changed(tagged(seen, generation)) {
-        return Some(Entry::of(tagged(seen, generation) >> shift));
-    }
     // SeqCst pairs with the state word: see `Cell::state_word`.
     update_tagged(word, generation, changed).map(|before| Entry::of(before >> shift))
 }
