@@ -65,3 +65,23 @@ fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
         assert_eq!(window(&cell, now), (1, 1), "{generations} generations later");
     }
 }
+
+/// The tag of a word tells 65,536 generations apart, and an outage of a day may pass through more of them than half.
+#[test]
+fn an_outcome_counts_however_many_generations_the_last_was_ago() {
+    let options = Breaker { window: Window::Count(30), quiet_streak: Some(3), ..options() };
+    for generations in [1, 2, 32_767, 32_768, 40_001, 65_535, 65_537, 100_000] {
+        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let fail = || cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0).map(|transition| transition.to);
+        assert_eq!(fail(), None);
+        for _ in 1..generations {
+            cell.hold(State::Disabled, 0, 0);
+        }
+        cell.reset();
+        assert_eq!((fail(), fail()), (None, None));
+        assert_eq!((window(&cell, 0), cell.counts(0).consecutive_failures), ((2, 2), 2), "{generations} generations later");
+        assert_eq!(fail(), Some(State::Open));
+    }
+}

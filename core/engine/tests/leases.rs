@@ -195,3 +195,22 @@ fn beyond_the_table_a_call_is_judged_at_its_end() {
         assert_eq!((cell.counts(300 * MS).total, cell.counts(300 * MS).slow), (66, 65));
     });
 }
+
+/// A slot's tag tells 65,536 generations apart; between two uses of one slot there may be more, or half as many.
+#[test]
+fn a_slot_is_free_in_every_later_generation() {
+    for generations in [1, 2, 32_766, 32_767, 32_768, 32_769, 40_000, 65_535, 65_537, 1 << 21] {
+        with(&options(), |cell| {
+            trip(cell);
+            let first = take(cell, 1_000);
+            assert_eq!(end(cell, first, Verdict::Failure, 1_000), None);
+            for _ in 0..generations {
+                let _ = cell.hold(State::Disabled, 0, 0);
+            }
+            let _ = cell.reset();
+            trip(cell);
+            let trials = [1_000; 2].map(|now| take(cell, now));
+            assert_eq!(trials.map(|trial| end(cell, trial, Verdict::Success, 1_000)), [None, Some(State::Closed)], "{generations}");
+        });
+    }
+}

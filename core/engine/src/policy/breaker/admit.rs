@@ -192,7 +192,7 @@ impl Cell<'_> {
     #[inline]
     pub(super) fn count_rejection(&self, word: StateWord) {
         mark_refusal(word.state());
-        update_tagged(self.word(at::REJECTED), word.generation(), |count| count + 1);
+        update_tagged(self.word(at::REJECTED), self.era(word.generation()), |count| count + 1);
     }
 
     /// Counts a rejection that was made without asking for a permit.
@@ -201,7 +201,7 @@ impl Cell<'_> {
         if refusal.state == State::Closed {
             self.count_request(refusal.generation, now);
         }
-        update_tagged(self.word(at::REJECTED), refusal.generation, |count| count + 1);
+        update_tagged(self.word(at::REJECTED), self.era(refusal.generation), |count| count + 1);
     }
 
     fn refusal(&self, word: StateWord, now: u64) -> Refusal {

@@ -8,7 +8,7 @@
 use crate::sync::{AtomicU64, Ordering};
 
 use super::Sums;
-use super::word::{exchange_tagged, tag, tagged, update_tagged};
+use super::word::{Era, exchange_tagged, tag, tagged, update_tagged};
 use crate::fault::{Fault, seeded};
 use crate::table::layout::breaker::OUTCOMES_PER_WORD;
 
@@ -92,31 +92,32 @@ fn side(words: &[AtomicU64], size: u32, generation: u32) -> Side<'_> {
 }
 
 /// Records one outcome and gives its ticket; none if the generation is over.
-pub(super) fn record(words: &[AtomicU64], size: u32, generation: u32, entry: Entry) -> Option<u64> {
-    let ticket = tagged(take(words, size, generation)?, generation);
-    put(words, size, generation, ticket, entry).then_some(ticket)
+pub(super) fn record(words: &[AtomicU64], size: u32, era: Era<'_>, entry: Entry) -> Option<u64> {
+    let ticket = tagged(take(words, size, era)?, era.generation);
+    put(words, size, era, ticket, entry).then_some(ticket)
 }
 
 /// The first half: the ticket, with the tag of the word that it was taken from. The generation is compared in the exchange that commits, so a
 /// late result can never count in a newer one.
 #[inline]
-pub(super) fn take(words: &[AtomicU64], size: u32, generation: u32) -> Option<u64> {
-    exchange_tagged(head(words, generation), generation, |ticket| after(ticket, size))
+pub(super) fn take(words: &[AtomicU64], size: u32, era: Era<'_>) -> Option<u64> {
+    exchange_tagged(head(words, era.generation), era, |ticket| after(ticket, size))
 }
 
 /// The second half: the outcome in its place. A success may leave this out where every outcome of the generation is one: it would
 /// replace its like.
-pub(super) fn put(words: &[AtomicU64], size: u32, generation: u32, ticket: u64, entry: Entry) -> bool {
-    let side = side(words, size, generation);
+pub(super) fn put(words: &[AtomicU64], size: u32, era: Era<'_>, ticket: u64, entry: Entry) -> bool {
+    let side = side(words, size, era.generation);
     let place = place_of(ticket);
     let shift = 2 * (place % OUTCOMES_PER_WORD);
-    let Some(replaced) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, shift, |_| entry) else { return false };
-    change(side.failures, generation, replaced.failed, entry.failed);
-    change(side.slow, generation, replaced.slow, entry.slow);
+    let Some(replaced) = exchange(&side.ring[place / OUTCOMES_PER_WORD], era, shift, |_| entry) else { return false };
+    change(side.failures, era, replaced.failed, entry.failed);
+    change(side.slow, era, replaced.slow, entry.slow);
     true
 }
 
-fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry) -> Entry) -> Option<Entry> {
+fn exchange(word: &AtomicU64, era: Era<'_>, shift: usize, next: impl Fn(Entry) -> Entry) -> Option<Entry> {
+    let generation = era.generation;
     // Where nothing would change nothing is written: the exchange would take effect where this load does, and leave what it found. A word of
     // another generation is empty to this one. SeqCst as below: whoever exchanged before, in the order of all, is seen.
     let was = Entry::of(tagged(word.load(Ordering::SeqCst), generation) >> shift);
@@ -130,11 +131,11 @@ fn exchange(word: &AtomicU64, generation: u32, shift: usize, next: impl Fn(Entry
         return Some(Entry::of(tagged(before, generation) >> shift));
     }
     // SeqCst pairs with the state word: see `Cell::state_word`.
-    update_tagged(word, generation, changed).map(|before| Entry::of(before >> shift))
+    update_tagged(word, era, changed).map(|before| Entry::of(before >> shift))
 }
 
 /// Moves a count by the difference between what an entry was and what it is; most often there is none and nothing is written.
-fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
+fn change(count: &AtomicU64, era: Era<'_>, was: bool, is: bool) {
     if was == is {
         return;
     }
@@ -143,23 +144,23 @@ fn change(count: &AtomicU64, generation: u32, was: bool, is: bool) {
         if is { value + 1 } else { value - 1 }
     };
     if seeded(Fault::CountByLoadAndStore) {
-        let value = tagged(count.load(Ordering::SeqCst), generation);
-        return count.store((tag(generation) << 48) | changed(value), Ordering::SeqCst);
+        let value = tagged(count.load(Ordering::SeqCst), era.generation);
+        return count.store((tag(era.generation) << 48) | changed(value), Ordering::SeqCst);
     }
-    update_tagged(count, generation, changed);
+    update_tagged(count, era, changed);
 }
 
 /// Makes the slow outcome of `ticket` a failure too, if it is still in the window. Whoever laps the ring between the look and the exchange
 /// may find its own slow outcome marked; the counts equal the ring all the same.
-pub(super) fn mark_failed(words: &[AtomicU64], size: u32, generation: u32, ticket: u64) {
-    let side = side(words, size, generation);
-    if !is_in_window(ticket, tagged(side.head.load(Ordering::SeqCst), generation)) {
+pub(super) fn mark_failed(words: &[AtomicU64], size: u32, era: Era<'_>, ticket: u64) {
+    let side = side(words, size, era.generation);
+    if !is_in_window(ticket, tagged(side.head.load(Ordering::SeqCst), era.generation)) {
         return;
     }
     let place = place_of(ticket);
     let mark = |entry: Entry| Entry { failed: entry.failed || entry.slow, ..entry };
-    if let Some(was) = exchange(&side.ring[place / OUTCOMES_PER_WORD], generation, 2 * (place % OUTCOMES_PER_WORD), mark) {
-        change(side.failures, generation, was.failed, mark(was).failed);
+    if let Some(was) = exchange(&side.ring[place / OUTCOMES_PER_WORD], era, 2 * (place % OUTCOMES_PER_WORD), mark) {
+        change(side.failures, era, was.failed, mark(was).failed);
     }
 }
 

@@ -74,7 +74,8 @@ impl Cell<'_> {
         (0u32..).zip(self.slots()).find_map(|(number, word)| {
             // SeqCst: slots are compared with the state word, see `Cell::state_word`.
             let seen = word.load(Ordering::SeqCst);
-            let free = unpack(seen, generation).code == FREE && tag(generation).wrapping_sub(seen >> 48) & 0xFFFF < 1 << 15;
+            let is_ours = seen >> 48 == tag(generation);
+            let free = if is_ours { unpack(seen, generation).code == FREE } else { self.era(generation).is_present() };
             if free && seeded(Fault::SlotTakenByStore) {
                 word.store(held, Ordering::SeqCst);
                 return Some(number);

@@ -38,7 +38,7 @@ use crate::fault::{Fault, seeded};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
 use crate::time::MS;
-use word::{History, StateWord};
+use word::{Era, History, StateWord};
 
 /// The compiled options. Ratios are parts per 10,000.
 #[derive(Clone, Debug)]
@@ -159,6 +159,11 @@ impl<'a> Cell<'a> {
     #[inline]
     fn state_word(&self) -> StateWord {
         StateWord(self.word(at::STATE).load(Ordering::SeqCst))
+    }
+
+    #[inline]
+    fn era(&self, generation: u32) -> Era<'a> {
+        Era { generation, state: self.word(at::STATE) }
     }
 
     /// The judged state, without any effect: expiries and lapses are noticed, nothing is written.

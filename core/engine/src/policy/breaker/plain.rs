@@ -85,7 +85,7 @@ impl Cell<'_> {
                 time_window::record_success(self.window, width, generation, about());
                 None
             }
-            Window::Count(size) => count::take(self.window, size, generation),
+            Window::Count(size) => count::take(self.window, size, self.era(generation)),
         };
         // After the count: a failure writes this word before all others, and both count on one word by exchanges, so the last of the two sees
         // what the other has written. Where there was no failure in this generation there is no streak to end, and in the ring
@@ -99,9 +99,9 @@ impl Cell<'_> {
 
     #[cold]
     fn count_among_failures(&self, generation: u32, ticket: Option<u64>) {
-        Streak::end(self.word(at::STREAK), generation);
+        Streak::end(self.word(at::STREAK), self.era(generation));
         if let (Some(ticket), Window::Count(size)) = (ticket, self.options.window) {
-            count::put(self.window, size, generation, tagged(ticket, generation), count::Entry::default());
+            count::put(self.window, size, self.era(generation), tagged(ticket, generation), count::Entry::default());
         }
     }
 

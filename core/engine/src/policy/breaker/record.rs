@@ -45,11 +45,11 @@ impl Cell<'_> {
         if successes == 0 || word.generation() != generation || word.state() != State::Closed {
             return;
         }
-        Streak::end(self.word(at::STREAK), generation);
+        Streak::end(self.word(at::STREAK), self.era(generation));
         match self.options.window {
             Window::Time(width) => time_window::record(self.window, width, generation, now, Sums { total: successes, ..Sums::default() }),
             Window::Count(size) => (0..successes.min(size)).for_each(|_| {
-                count::record(self.window, size, generation, count::Entry::default());
+                count::record(self.window, size, self.era(generation), count::Entry::default());
             }),
         }
     }
@@ -108,15 +108,15 @@ impl Cell<'_> {
     fn record_seen(&self, word: StateWord, place: Option<u64>, vote: Vote, now: u64) -> Option<Transition> {
         if vote.verdict == Verdict::Success {
             row!(BreakerSeenEnds);
-            Streak::end(self.word(at::STREAK), word.generation());
+            Streak::end(self.word(at::STREAK), self.era(word.generation()));
             return None;
         }
         row!(BreakerSeenFails);
         if let Some(place) = place {
             self.mark_failed(word.generation(), place, now);
         }
-        update_tagged(self.word(at::FAILED_AT), word.generation(), |ms| ms.max(now / MS + 1));
-        let streak = Streak::lengthen(self.word(at::STREAK), word.generation(), vote.is_first);
+        update_tagged(self.word(at::FAILED_AT), self.era(word.generation()), |ms| ms.max(now / MS + 1));
+        let streak = Streak::lengthen(self.word(at::STREAK), self.era(word.generation()), vote.is_first);
         self.judge(word, streak, vote.server_ms, now)
     }
 
@@ -125,12 +125,12 @@ impl Cell<'_> {
         let failed = vote.verdict == Verdict::Failure;
         let slow = self.options.slow.is_some_and(|(limit, _)| now.saturating_sub(permit.started) > limit);
         if failed || slow {
-            update_tagged(self.word(at::FAILED_AT), generation, |ms| ms.max(now / MS + 1));
+            update_tagged(self.word(at::FAILED_AT), self.era(generation), |ms| ms.max(now / MS + 1));
         }
         let streak = if failed {
-            Streak::lengthen(self.word(at::STREAK), generation, vote.is_first)
+            Streak::lengthen(self.word(at::STREAK), self.era(generation), vote.is_first)
         } else {
-            Streak::end(self.word(at::STREAK), generation);
+            Streak::end(self.word(at::STREAK), self.era(generation));
             Streak::default()
         };
         match self.options.window {
@@ -144,7 +144,7 @@ impl Cell<'_> {
                 );
             }
             Window::Count(size) => {
-                count::record(self.window, size, generation, count::Entry { failed, slow });
+                count::record(self.window, size, self.era(generation), count::Entry { failed, slow });
             }
         }
         self.judge(word, streak, vote.server_ms, now)

@@ -14,7 +14,7 @@
 
 use crate::sync::{AtomicU64, Ordering};
 
-use super::word::{State, StateWord, Streak, is_older, tag, tagged, update_tagged};
+use super::word::{State, StateWord, Streak, tag, tagged, update_tagged};
 use super::{Ask, Cell, Sums, Window, count, time_window};
 use crate::step::Transition;
 use crate::table::layout::breaker as at;
@@ -69,7 +69,7 @@ impl<'a> Cell<'a> {
         let entry = (0..at::WATCHED).map(|step| first.wrapping_add(step) % at::WATCHED).find(|entry| {
             let word = &self.watched()[*entry];
             let seen = word.load(Ordering::SeqCst);
-            let free = if seen >> 48 == tag(generation) { (seen >> 45) & 7 == FREE } else { is_older(seen >> 48, generation) };
+            let free = if seen >> 48 == tag(generation) { (seen >> 45) & 7 == FREE } else { self.era(generation).is_present() };
             // SeqCst: the entry is in the table before `due` is read below; see `notice`.
             free && word.compare_exchange(seen, held, Ordering::SeqCst, Ordering::SeqCst).is_ok()
         })?;
@@ -80,7 +80,7 @@ impl<'a> Cell<'a> {
     fn lower_due(&self, generation: u32, due: u64) {
         let earliest = tagged(self.due().load(Ordering::SeqCst), generation);
         if earliest == 0 || earliest > due {
-            update_tagged(self.due(), generation, |earliest| if earliest == 0 { due } else { earliest.min(due) });
+            update_tagged(self.due(), self.era(generation), |earliest| if earliest == 0 { due } else { earliest.min(due) });
         }
     }
 
@@ -147,13 +147,13 @@ impl<'a> Cell<'a> {
 
     /// Enters one claimed call into the window, and tells its entry where.
     fn count_in_flight(&self, entry: &AtomicU64, generation: u32, due: u64, now: u64) {
-        update_tagged(self.word(at::FAILED_AT), generation, |ms| ms.max(now / MS + 1));
+        update_tagged(self.word(at::FAILED_AT), self.era(generation), |ms| ms.max(now / MS + 1));
         let place = match self.options.window {
             Window::Time(width) => {
                 time_window::record(self.window, width, generation, now, Sums { total: 1, failures: 0, slow: 1 });
                 Some(now / width)
             }
-            Window::Count(size) => count::record(self.window, size, generation, count::Entry { failed: false, slow: true }),
+            Window::Count(size) => count::record(self.window, size, self.era(generation), count::Entry { failed: false, slow: true }),
         };
         let Some(place) = place else { return };
         let claimed = pack(generation, CLAIMED, due);
@@ -170,7 +170,7 @@ impl<'a> Cell<'a> {
     pub(super) fn mark_failed(&self, generation: u32, place: u64, now: u64) {
         match self.options.window {
             Window::Time(width) => time_window::mark_failed(self.window, width, generation, now, place),
-            Window::Count(size) => count::mark_failed(self.window, size, generation, place),
+            Window::Count(size) => count::mark_failed(self.window, size, self.era(generation), place),
         }
     }
 }

@@ -100,11 +100,20 @@ pub(super) fn tag(generation: u32) -> u64 {
     u64::from(generation) & TAG
 }
 
-/// Whether a word that carries `seen` may be taken over for `generation`: it is older, not newer. Tags wrap, so half the circle is older.
-#[inline]
-pub(super) fn is_older(seen: u64, generation: u32) -> bool {
-    let ahead = tag(generation).wrapping_sub(seen) & TAG;
-    ahead != 0 && ahead < 1 << 15
+/// A generation, and the word that says whether it is the present one. Nobody writes a later generation's tag before that word tells of it. So
+/// whoever has seen a word with another tag, and then finds the generation still present, has seen an older one, however long ago that was:
+/// tags wrap, and between two uses of one word they may have wrapped more than once.
+#[derive(Clone, Copy)]
+pub(super) struct Era<'a> {
+    pub(super) generation: u32,
+    pub(super) state: &'a AtomicU64,
+}
+
+impl Era<'_> {
+    /// SeqCst: see `Cell::state_word`.
+    pub(super) fn is_present(self) -> bool {
+        StateWord(self.state.load(Ordering::SeqCst)).generation() == self.generation
+    }
 }
 
 /// The value of a `generation:16 | value:48` word, 0 in any other generation.
@@ -115,21 +124,21 @@ pub(super) fn tagged(word: u64, generation: u32) -> u64 {
 }
 
 /// Applies `change` to the value of a `generation:16 | value:48` word and gives the value before; a word of an older generation starts at
-/// 0, a newer one stays and gives none.
+/// 0, and once the generation is over another's word stays and gives none.
 #[inline]
-pub(super) fn update_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
-    exchange_tagged(word, generation, change).map(|before| tagged(before, generation))
+pub(super) fn update_tagged(word: &AtomicU64, era: Era<'_>, change: impl Fn(u64) -> u64) -> Option<u64> {
+    exchange_tagged(word, era, change).map(|before| tagged(before, era.generation))
 }
 
 /// The same, but gives the whole word before.
 #[inline]
-pub(super) fn exchange_tagged(word: &AtomicU64, generation: u32, change: impl Fn(u64) -> u64) -> Option<u64> {
-    let tagged = tag(generation) << TAG_SHIFT;
+pub(super) fn exchange_tagged(word: &AtomicU64, era: Era<'_>, change: impl Fn(u64) -> u64) -> Option<u64> {
+    let tagged = tag(era.generation) << TAG_SHIFT;
     let exchanged = word.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |word| {
         // The value alone is left where the tag is this one.
         let value = match word ^ tagged {
             value if value < VALUES => value,
-            _ if is_older(word >> TAG_SHIFT, generation) || seeded(Fault::TagOfAnyGeneration) => 0,
+            _ if era.is_present() || seeded(Fault::TagOfAnyGeneration) => 0,
             _ => return None,
         };
         if seeded(Fault::TagOfAnyGeneration) {
@@ -155,20 +164,20 @@ impl Streak {
         Self { every: (value >> 24) as u32, first: (value & Self::MAX) as u32 }
     }
 
-    pub(super) fn lengthen(word: &AtomicU64, generation: u32, is_first: bool) -> Self {
-        update_tagged(word, generation, |value| {
+    pub(super) fn lengthen(word: &AtomicU64, era: Era<'_>, is_first: bool) -> Self {
+        update_tagged(word, era, |value| {
             let every = ((value >> 24) + 1).min(Self::MAX);
             let first = ((value & Self::MAX) + u64::from(is_first)).min(Self::MAX);
             (every << 24) | first
         });
-        Self::read(word, generation)
+        Self::read(word, era.generation)
     }
 
     /// Reads first: a healthy service writes nothing here.
     #[inline]
-    pub(super) fn end(word: &AtomicU64, generation: u32) {
-        if tagged(word.load(Ordering::SeqCst), generation) != 0 {
-            update_tagged(word, generation, |_| 0);
+    pub(super) fn end(word: &AtomicU64, era: Era<'_>) {
+        if tagged(word.load(Ordering::SeqCst), era.generation) != 0 {
+            update_tagged(word, era, |_| 0);
         }
     }
 }
