@@ -93,6 +93,7 @@ fn many_samples_follow_how_many_slots_only_wait() {
     for (took_us, expected) in cases {
         assert_eq!(moved(100, 100, window(50, took_us, 100)), expected, "{took_us}");
     }
+    assert_eq!(moved(400, 100, window(50, 200, 400)), (353, Reason::Latency), "to 200 and three steps of three");
     assert_eq!(moved(100, 200, window(50, 100, 100)), (106, Reason::Room), "quicker than ever");
     assert_eq!(moved(100, 100, window(49, 115, 100)), (101, Reason::Room), "too few for that");
     assert_eq!([31, 32, 316, 317].map(step), [1, 2, 2, 3]);
