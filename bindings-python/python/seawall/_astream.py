@@ -186,7 +186,7 @@ class _Driver(Driver):
         await self.all_cleaned_up()
         self.session.ended_for_good()
         is_value, outcome = self.session.outcomes.get(self.chosen, (True, None)) if was_running else (True, None)
-        if not is_value and not self.task.is_cancellation(outcome) and self.session.cancellation is None:
+        if isinstance(outcome, BaseException) and not (is_value or self.task.is_cancellation(outcome) or self.session.cancellation):
             raise outcome
 
     async def answer(self, value: Any) -> Any:

@@ -7,7 +7,7 @@ A `Task` is made for each call: it stands for the task that called, and for its 
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from typing import Any, Protocol, TypeVar
 
 from seawall._errors import ConfigError
@@ -24,17 +24,21 @@ class Future(Protocol[T]):
 
     def done(self) -> bool:
         """Whether it has come."""
+        ...
 
     def set_result(self, value: T, /) -> None:
         """It comes."""
+        ...
 
     def set_exception(self, error: BaseException, /) -> None:
         """An error comes in its place."""
+        ...
 
     def result(self) -> T:
         """What came."""
+        ...
 
-    def __await__(self) -> Any: ...
+    def __await__(self) -> Generator[Any, Any, T]: ...
 
 
 class Cancellable(Protocol):
@@ -42,6 +46,7 @@ class Cancellable(Protocol):
 
     def cancel(self) -> object:
         """Takes the timer back; has the work cancelled, which then ends when it has cleaned up."""
+        ...
 
 
 class Task(Protocol):
@@ -51,46 +56,59 @@ class Task(Protocol):
 
     async def wait(self, what: Awaitable[T]) -> T:
         """Waits for it, so that `cut` ends the wait."""
+        ...
 
     def enter(self) -> None:
         """From here on the task runs a block that may be cut."""
+        ...
 
     def leave(self, error: BaseException | None) -> BaseException | None:
         """The block was left, by this error. Gives what is left of the error."""
+        ...
 
     def cut(self) -> None:
         """Ends the wait, or the block, under way by a cancellation, once. Without one it does nothing."""
+        ...
 
     @property
     def is_cut(self) -> bool:
         """Whether a cut has not been accounted for by `settle` yet."""
+        ...
 
     async def settle(self, error: BaseException | None) -> BaseException | None:
         """Takes our cut back, after what was cut has ended by this error, if any. Gives what was not our doing: the caller's own
         cancellation, where that came as well, or an interrupt."""
+        ...
 
     # The loop.
 
     async def sleep(self, seconds: float) -> None:
         """The library's own sleep."""
+        ...
 
     def future(self) -> Future[Any]:
         """A new one."""
+        ...
 
     def soon(self, act: Callable[[], object]) -> None:
         """Has it done in the loop, from any thread. Where the loop is gone, so is whoever waited: then nothing is done."""
+        ...
 
     def after(self, ms: int, act: Callable[[], object]) -> Cancellable:
         """Has it done in the loop in so many milliseconds."""
+        ...
 
     def spawn(self, work: Callable[[], Coroutine[Any, Any, Any]], ended: Callable[[bool, Any], object]) -> Cancellable:
         """Does the work in a task of its own, in a copy of this context. `ended` gets its value or, after False, its error."""
+        ...
 
     async def outlast(self, future: Future[T], cancelled: Callable[[BaseException], object]) -> T:
         """Waits for it in spite of the caller's cancellation, which is told at once."""
+        ...
 
     def is_cancellation(self, error: object) -> bool:
         """Whether an error is a cancellation, of the library's kind or ours."""
+        ...
 
 
 def current() -> Task | None:

@@ -57,6 +57,7 @@ class TrioTask:
                 return await what
         finally:
             self._scope = None
+        # The scope has swallowed the cancellation that was ours.
         raise Cut
 
     async def settle(self, error: BaseException | None) -> BaseException | None:
@@ -103,11 +104,12 @@ class TrioTask:
 
     async def outlast(self, future: Future[T], cancelled: Callable[[BaseException], object]) -> T:
         try:
-            return await future
+            await future
         except trio.Cancelled as stop:
             cancelled(stop)
-        with trio.CancelScope(shield=True):
-            return await future
+            with trio.CancelScope(shield=True):
+                await future
+        return future.result()
 
     def is_cancellation(self, error: object) -> bool:
         return isinstance(error, (trio.Cancelled, Cut))
