@@ -7,6 +7,7 @@ mod call;
 mod cli;
 mod clock;
 mod error;
+mod fork;
 mod hot;
 mod policy;
 mod queue;
@@ -24,8 +25,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
     module.add_class::<watch::Watch>()?;
-    module.add_function(wrap_pyfunction!(queue::close_stores, module)?)?;
     cli::add_to(module)?;
+    fork::add_to(module)?;
     hot::add_to(module)?;
     policy::add_to(module)?;
     clock::add_to(module)

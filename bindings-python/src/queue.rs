@@ -15,48 +15,50 @@ impl Queue {
     #[new]
     #[pyo3(signature = (name, store))]
     fn new(py: Python<'_>, name: &str, store: Option<&str>) -> PyResult<Self> {
-        let inner = py.detach(|| seawall_dlq::Queue::open(name, store.unwrap_or_default())).map_err(|why| error::dlq(&why))?;
+        let inner = inside(py, || seawall_dlq::Queue::open(name, store.unwrap_or_default())).map_err(|why| error::dlq(&why))?;
         Ok(Self { inner })
     }
 
     fn put(&self, py: Python<'_>, letter: &str) -> PyResult<String> {
-        py.detach(|| self.inner.put(letter)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.put(letter)).map_err(|why| error::dlq(&why))
     }
 
     fn get(&self, py: Python<'_>, id: &str) -> PyResult<Option<String>> {
-        py.detach(|| self.inner.get(id)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.get(id)).map_err(|why| error::dlq(&why))
     }
 
     #[pyo3(signature = (filter, limit, cursor))]
     fn peek(&self, py: Python<'_>, filter: &str, limit: usize, cursor: Option<&str>) -> PyResult<String> {
-        py.detach(|| self.inner.peek(filter, limit, cursor)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.peek(filter, limit, cursor)).map_err(|why| error::dlq(&why))
     }
 
     fn groups(&self, py: Python<'_>, filter: &str) -> PyResult<String> {
-        py.detach(|| self.inner.groups(filter)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.groups(filter)).map_err(|why| error::dlq(&why))
     }
 
     fn stats(&self, py: Python<'_>) -> PyResult<String> {
-        py.detach(|| self.inner.stats()).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.stats()).map_err(|why| error::dlq(&why))
     }
 
     fn purge(&self, py: Python<'_>, filter: &str, all: bool, dry_run: bool) -> PyResult<String> {
-        py.detach(|| self.inner.purge(filter, all, dry_run)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.purge(filter, all, dry_run)).map_err(|why| error::dlq(&why))
     }
 
     fn park(&self, py: Python<'_>, filter: &str) -> PyResult<String> {
-        py.detach(|| self.inner.park(filter)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.park(filter)).map_err(|why| error::dlq(&why))
     }
 
     fn archive(&self, py: Python<'_>, correlation_id: &str, operation: &str) -> PyResult<u64> {
-        py.detach(|| self.inner.archive(correlation_id, operation)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.archive(correlation_id, operation)).map_err(|why| error::dlq(&why))
     }
 }
 
-/// Closes what the stores hold open, so that a fork passes nothing on; the next use opens it again.
-#[pyfunction]
-pub(crate) fn close_stores(py: Python<'_>) {
-    py.detach(seawall_store_sqlite::close_all);
+/// Lets other threads run, and no fork come between.
+fn inside<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
+    py.detach(|| {
+        let _inside = seawall_dlq::fork::inside();
+        work()
+    })
 }
 
 /// One redrive of a queue.
@@ -69,24 +71,24 @@ pub(crate) struct Redrive {
 impl Redrive {
     #[new]
     fn new(py: Python<'_>, queue: &Queue, options: &str, now_ms: u64) -> PyResult<Self> {
-        let inner = py.detach(|| seawall_dlq::Redrive::new(&queue.inner, options, now_ms)).map_err(|why| error::dlq(&why))?;
+        let inner = inside(py, || seawall_dlq::Redrive::new(&queue.inner, options, now_ms)).map_err(|why| error::dlq(&why))?;
         Ok(Self { inner })
     }
 
     fn next(&self, py: Python<'_>, now_ms: u64) -> PyResult<String> {
-        py.detach(|| self.inner.next(now_ms)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.next(now_ms)).map_err(|why| error::dlq(&why))
     }
 
     #[pyo3(signature = (token, ok, error_json, now_ms))]
     fn delivered(&self, py: Python<'_>, token: u64, ok: bool, error_json: Option<&str>, now_ms: u64) -> PyResult<bool> {
-        py.detach(|| self.inner.delivered(token, ok, error_json, now_ms)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.delivered(token, ok, error_json, now_ms)).map_err(|why| error::dlq(&why))
     }
 
     fn released(&self, py: Python<'_>, token: u64) -> PyResult<bool> {
-        py.detach(|| self.inner.released(token)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.released(token)).map_err(|why| error::dlq(&why))
     }
 
     fn renew(&self, py: Python<'_>, token: u64) -> PyResult<bool> {
-        py.detach(|| self.inner.renew(token)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.renew(token)).map_err(|why| error::dlq(&why))
     }
 }

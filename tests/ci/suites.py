@@ -63,6 +63,7 @@ SUITES = [
     ),
     suite("vectors-sync", [PYTHON, f"{CONFORMANCE}/python/run_sync.py"], counts.plain),
     suite("vectors-async", [PYTHON, f"{CONFORMANCE}/python/run_async.py"], counts.plain),
+    suite("vectors-trio", [PYTHON, f"{CONFORMANCE}/python/run_trio.py"], counts.plain),
     suite("vectors-node", ["node", f"{CONFORMANCE}/node/run.mjs"], counts.plain),
     # Some hundreds of random scripts, the same each time; `make fuzz` plays others, and more.
     suite(

@@ -4,7 +4,7 @@ Circuit breaker, retry, dead-letter queue, bulkhead, rate limit, timeout, fallba
 policy; one correlation id through every log line, event, error and letter.
 """
 
-from seawall import testing
+from seawall import _fork, testing
 from seawall._answers import dead_letter, fallback
 from seawall._classify import transient
 from seawall._config import load
@@ -77,3 +77,5 @@ __all__ = [
     "timeout",
     "transient",
 ]
+
+_fork.register()

@@ -1,9 +1,7 @@
-"""`async with policy.guard():`, whose block one of our timers may cut as `asyncio.timeout` would."""
+"""`async with policy.guard():`, whose block one of our timers may cut as `asyncio.timeout` and `trio.fail_after` would."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from seawall import _async, _call, _context
@@ -28,13 +26,13 @@ class AsyncBlock(_async.Driver):
             return
         self.here.__exit__()
         self.here = None
-        self.cutter.leave()
+        left = self.task.leave(error)
         self.still(1)
-        if self.cutter.is_cut and not self.cutter.was_cut():
-            self.session.cancellation = error if isinstance(error, asyncio.CancelledError) else asyncio.CancelledError()
+        if self.task.is_cut and (stop := await self.task.settle(left)) is not None:
+            self.session.cancellation = stop
             self.pending.extend(self.native.cancelled())
         before, self.pending = self.pending, []
-        await self.run_to_end([*before, *self.session.ended(1, error is None, error)], error)
+        await self.run_to_end([*before, *self.session.ended(1, left is None, left)], error)
 
     async def run_to_end(self, ops: list[Op], error: BaseException | None) -> None:
         """Performs what there is until the block runs, or until the end."""
@@ -62,7 +60,7 @@ class AsyncBlock(_async.Driver):
         if is_value:
             self.here = _context.attempt_context(here)
             self.here.__enter__()
-            self.cutter.enter()
+            self.task.enter()
         return is_value, outcome
 
     def attempting(self, op: Op) -> Any:

@@ -5,12 +5,11 @@ The callee's generator runs in a task of its own, and so in one context from its
 
 from __future__ import annotations
 
-import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _context, _letters, _offload, _plan
+from seawall import _asyncness, _call, _context, _letters, _loop, _offload, _plan
 from seawall._call import Op, Session, View
 from seawall._errors import ConfigError
 from seawall._plan import Written
@@ -98,7 +97,7 @@ class _Driver(Driver):
         # The attempt whose items the consumer gets, the item that waits for the consumer, and what waits for the next turn.
         self.chosen = 0
         self.item: tuple[Any] | None = None
-        self.turns: dict[int, asyncio.Future[Turn]] = {}
+        self.turns: dict[int, _loop.Future[Turn]] = {}
 
     async def iterate(self) -> AsyncGenerator[Any, Any]:
         """The items, and the end."""
@@ -134,7 +133,7 @@ class _Driver(Driver):
         if session.cancellation is not None:
             finish = (_call.FINISH, _call.CANCELLED, 0)
         if finish[1] == _call.VALUE and session.inner_letters:
-            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(session.inner_letters), session.virtual))
+            await _offload.start(self.task, lambda: _letters.recover(session.inner_letters), session.virtual)
         value = session.finish(finish[1], finish[2])
         if finish[1] == _call.FALLBACK_VALUE:
             async for item in value:
@@ -161,15 +160,15 @@ class _Driver(Driver):
                     except StopAsyncIteration:
                         return None
                     if here.attempt in self.doomed:
-                        raise asyncio.CancelledError
+                        raise _loop.Cut
                     turn = await self.arrives(here.attempt, value)
             finally:
                 if hasattr(source, "aclose"):
                     await source.aclose()
 
-    def arrives(self, attempt: int, value: Any) -> asyncio.Future[Turn]:
+    def arrives(self, attempt: int, value: Any) -> _loop.Future[Turn]:
         """An item arrived, in the attempt's own task. Gives what to wait for until the next is asked for."""
-        waiting: asyncio.Future[Turn] = self.loop.create_future()
+        waiting: _loop.Future[Turn] = self.task.future()
         if self.chosen in (0, attempt) and not self.is_over:
             self.chosen = attempt
             self.turns[attempt] = waiting
@@ -182,13 +181,13 @@ class _Driver(Driver):
 
     async def stop(self) -> None:
         """The consumer stops. The callee has cleaned up before the consumer goes on."""
-        task = self.tasks.get(self.chosen)
+        was_running = self.chosen in self.tasks
         self.perform(self.native.stopped(self.chosen))
         await self.all_cleaned_up()
         self.session.ended_for_good()
-        error = None if task is None or task.cancelled() else task.exception()
-        if error is not None and self.session.cancellation is None:
-            raise error
+        is_value, outcome = self.session.outcomes.get(self.chosen, (True, None)) if was_running else (True, None)
+        if isinstance(outcome, BaseException) and not (is_value or self.task.is_cancellation(outcome) or self.session.cancellation):
+            raise outcome
 
     async def answer(self, value: Any) -> Any:
         """The first item belongs to the step, which fails if that does."""

@@ -1,19 +1,16 @@
-"""The driver for async functions on asyncio: a loop that performs outputs and reports inputs, in the caller's own task.
+"""The driver for async functions, on asyncio and trio: a loop that performs outputs and reports inputs, in the caller's own task.
 
-A timer that cuts an attempt cancels the task and takes that cancellation back once the callee has cleaned up. A cancellation
-of the caller's is never swallowed: where both came, the caller's wins.
+A timer that cuts an attempt cancels what the task waits for, and accounts for that once the callee has cleaned up. A cancellation
+of the caller's is never swallowed: where both came, the caller's wins. What the event loop offers is in `_loop.py`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _call, _classify, _clock, _context, _deadlines, _events, _letters, _native, _offload, _plan
+from seawall import _asyncness, _call, _classify, _clock, _context, _events, _letters, _loop, _native, _offload, _plan
 from seawall._call import Op, Session, View, tickets
-from seawall._cutting import Cutter
-from seawall._errors import ConfigError
 from seawall._plan import Written
 
 async def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -42,7 +39,7 @@ async def resume(
 ) -> Any:
     """Goes on with a call whose first attempt ran without a driver, and ended so."""
     try:
-        if not is_value and not isinstance(outcome, Exception) and not _in_task():
+        if not is_value and not isinstance(outcome, Exception) and _loop.current() is None:
             # Closed, or collected, after its loop is gone: nothing goes on.
             raise outcome
         session = Session(written, view, fn, args, kwargs, is_sync=False, resumed=(native, frame))
@@ -57,38 +54,22 @@ async def resume(
     return await driver.run(session.resumed)
 
 
-def _in_task() -> bool:
-    try:
-        return asyncio.current_task() is not None
-    except RuntimeError:
-        return False
-
-
-async def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
-    """One wait of ours, through the host's own sleep."""
+async def sleep(task: _loop.Task, virtual: _clock.VirtualTime | None, ms: int) -> None:
+    """One wait of ours, through the library's own sleep."""
     if virtual is None:
-        await asyncio.sleep(ms / 1000)
+        await task.sleep(ms / 1000)
         return
     if virtual.asked_to_wait(ms):
-        await asyncio.sleep(0)
+        await task.sleep(0)
         return
-    loop = asyncio.get_running_loop()
-    due: asyncio.Future[None] = loop.create_future()
+    due = task.future()
 
     def settle() -> None:
         if not due.done():
             due.set_result(None)
 
-    virtual.arm(ms, lambda: _soon(loop, settle))
+    virtual.arm(ms, lambda: task.soon(settle))
     await due
-
-
-def _soon(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
-    try:
-        loop.call_soon_threadsafe(act)
-    except RuntimeError:
-        # The loop is closed, and whoever waited on it is gone.
-        return
 
 
 async def injected(behavior: Awaitable[object]) -> None:
@@ -106,19 +87,15 @@ class Driver:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.native = session.native
-        task = asyncio.current_task() if _in_task() else None
-        if task is None:
-            raise ConfigError("a guarded async function must be awaited in a task of asyncio", path=session.plan.label)
-        self.loop = asyncio.get_running_loop()
+        self.task = _loop.required(session.plan.label)
         # Outputs of inputs that came while the task was waiting.
         self.pending: list[Op] = []
-        self.cutter = Cutter(task)
         # An attempt that was started and whose function was not reached yet.
         self.unreached = 0
         # Attempts that the behaviour of chaos strikes.
         self.behaving: set[int] = set()
-        self.parked: asyncio.Future[None] | None = None
-        self.timers: dict[tuple[int, int], _deadlines.Deadline | int] = {}
+        self.parked: _loop.Future[None] | None = None
+        self.timers: dict[tuple[int, int], _loop.Cancellable | int] = {}
 
     async def run(self, begin: Callable[[], list[Op]] | None = None) -> Any:
         try:
@@ -132,7 +109,7 @@ class Driver:
             # Also where a limit had settled the call in the same moment: the caller's own cancellation must go out.
             return self.session.finish(_call.CANCELLED, 0)
         if finish[1] == _call.VALUE and self.session.inner_letters:
-            await asyncio.shield(_offload.start(self.loop, lambda: _letters.recover(self.session.inner_letters), self.session.virtual))
+            await _offload.start(self.task, lambda: _letters.recover(self.session.inner_letters), self.session.virtual)
         return self.session.finish(finish[1], finish[2])
 
     async def perform_all(self, ops: list[Op]) -> Op:
@@ -185,9 +162,10 @@ class Driver:
         except Exception:
             raise
         except BaseException as stop:
-            if self.cutter.was_cut() and isinstance(stop, asyncio.CancelledError):
+            callers = await self.task.settle(stop) if self.task.is_cut else stop
+            if callers is None:
                 return []
-            self.session.cancellation = stop
+            self.session.cancellation = callers
             # The caller gave up: what a timer decided meanwhile no longer matters, but its outputs free what was held.
             return self.native.cancelled()
 
@@ -208,7 +186,7 @@ class Driver:
             if not self.parked.done():
                 self.parked.set_result(None)
         else:
-            self.cutter.cut()
+            self.task.cut()
 
     # Attempts.
 
@@ -245,20 +223,19 @@ class Driver:
                 if here.attempt in self.behaving:
                     value = session.behave()
                     if _asyncness.is_awaitable(value):
-                        await self.cutter.wait(injected(value))
+                        await self.task.wait(injected(value))
                 if latency_ms:
-                    await self.cutter.wait(sleep(session.virtual, latency_ms))
+                    await self.task.wait(sleep(self.task, session.virtual, latency_ms))
                 value = (
                     session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault, here.attempt)
                 )
                 if _asyncness.is_awaitable(value):
-                    value = await self.cutter.wait(value)
+                    value = await self.task.wait(value)
             outcome: tuple[bool, Any] = (True, value)
         except BaseException as error:
             outcome = (False, error)
-        if self.cutter.is_cut and not self.cutter.was_cut():
+        if self.task.is_cut and (stop := await self.task.settle(None if outcome[0] else outcome[1])) is not None:
             # The caller cancelled as well. Its own cancellation goes out, once the engine has been told.
-            stop = outcome[1] if isinstance(outcome[1], asyncio.CancelledError) else asyncio.CancelledError()
             session.cancellation = stop
             self.pending.extend(self.native.cancelled())
         return outcome
@@ -267,7 +244,7 @@ class Driver:
 
     def sleeping(self, reason: int, ms: int) -> Callable[[], Awaitable[list[Op]]]:
         async def act() -> list[Op]:
-            await self.cutter.wait(sleep(self.session.virtual, ms))
+            await self.task.wait(sleep(self.task, self.session.virtual, ms))
             return self.native.timer(reason, 0)
 
         return act
@@ -275,7 +252,7 @@ class Driver:
     async def wait(self) -> list[Op]:
         """Waits until a wake or a timer has something to say."""
         if not self.pending:
-            self.parked = self.loop.create_future()
+            self.parked = self.task.future()
             try:
                 await self.parked
             finally:
@@ -290,9 +267,9 @@ class Driver:
 
         virtual = self.session.virtual
         if virtual is None:
-            self.timers[reason, attempt] = _deadlines.of(self.loop).after(ms, fire)
+            self.timers[reason, attempt] = self.task.after(ms, fire)
         else:
-            self.timers[reason, attempt] = virtual.arm(ms, lambda: _soon(self.loop, lambda: self.fire_if_armed(reason, attempt)))
+            self.timers[reason, attempt] = virtual.arm(ms, lambda: self.task.soon(lambda: self.fire_if_armed(reason, attempt)))
 
     def fire_if_armed(self, reason: int, attempt: int) -> None:
         if (reason, attempt) in self.timers:
@@ -308,7 +285,7 @@ class Driver:
 
     def park(self, ticket: int) -> None:
         self.session.ticket = ticket
-        tickets.park(ticket, lambda: _soon(self.loop, self.granted))
+        tickets.park(ticket, lambda: self.task.soon(self.granted))
 
     def granted(self) -> None:
         if self.session.ticket is not None:
@@ -326,15 +303,15 @@ class Driver:
     async def write_letter(self) -> list[Op]:
         """Writes the letter off the loop, shielded from cancellation."""
         session = self.session
-        written = _offload.start(self.loop, lambda: _letters.record(session), session.virtual)
-        while not written.done():
-            try:
-                await asyncio.shield(written)
-            except asyncio.CancelledError as stop:
-                session.cancellation = stop
-                self.native.cancelled()
+
+        def cancelled(stop: BaseException) -> None:
+            session.cancellation = stop
+            self.native.cancelled()
+
+        written = _offload.start(self.task, lambda: _letters.record(session), session.virtual)
+        is_written = await self.task.outlast(written, cancelled)
         _letters.tell(session)
-        return self.native.letter_ended(written.result())
+        return self.native.letter_ended(is_written)
 
     def falling_back(self, step: int) -> Callable[[], Awaitable[list[Op]]]:
         async def act() -> list[Op]:
@@ -370,4 +347,4 @@ class Driver:
             self.disarm(reason, attempt)
         if self.unreached:
             # Cancelled between the grant of its slot and its start: the slot goes to the next in the queue.
-            self.session.late_end(self.unreached, False, asyncio.CancelledError())
+            self.session.late_end(self.unreached, False, _loop.Cut())

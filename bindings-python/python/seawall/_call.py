@@ -63,7 +63,7 @@ class Tickets:
     """Who waits for which wake. A wake that comes before its waiter is remembered."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._wakers: dict[int, Callable[[], None]] = {}
         self._early: dict[int, None] = {}
 
@@ -86,6 +86,11 @@ class Tickets:
                     del self._early[next(iter(self._early))]
         if waker is not None:
             waker()
+
+    def forget(self) -> None:
+        """In a forked child, where nobody waits who waited before."""
+        self._wakers.clear()
+        self._early.clear()
 
     def leave(self, ticket: int) -> None:
         """Nobody waits for this ticket any more."""

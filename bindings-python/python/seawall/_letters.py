@@ -27,7 +27,7 @@ _PACKAGE = os.path.dirname(__file__) + os.sep
 
 _log = logging.getLogger("seawall")
 _queues: dict[tuple[str, str | None], _native.Queue] = {}
-_queues_lock = threading.Lock()
+_queues_lock = threading.RLock()
 
 
 def open_queue(name: str, store: str | None) -> _native.Queue:
@@ -40,15 +40,6 @@ def open_queue(name: str, store: str | None) -> _native.Queue:
             except _native.NativeError as error:
                 raise from_native(error) from None
         return found
-
-
-def _at_fork() -> None:
-    _native.close_stores()
-
-
-if hasattr(os, "register_at_fork"):
-    # A fork must not pass on what a store holds open; parent and child open it again at their next use.
-    os.register_at_fork(before=_at_fork)
 
 
 def forget_queues() -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from seawall import _clock
+from seawall import _clock, _loop
 
 T = TypeVar("T")
 
 
-def start(
-    loop: asyncio.AbstractEventLoop, work: Callable[[], T], virtual: _clock.VirtualTime | None = None
-) -> asyncio.Future[T]:
+def start(task: _loop.Task, work: Callable[[], T], virtual: _clock.VirtualTime | None = None) -> _loop.Future[T]:
     """Begins the work; the future has its end. Under virtual time somebody who advances it waits for the work."""
-    future: asyncio.Future[T] = loop.create_future()
+    future: _loop.Future[T] = task.future()
     context = contextvars.copy_context()
     if virtual is not None:
         virtual.woken()
@@ -33,15 +30,13 @@ def start(
             future.set_result(value)  # type: ignore[arg-type]
 
     def run() -> None:
+        value: T | None = None
+        error: BaseException | None = None
         try:
-            value, error = context.run(work), None
+            value = context.run(work)
         except BaseException as raised:
-            value, error = None, raised
-        try:
-            loop.call_soon_threadsafe(settle, value, error)
-        except RuntimeError:
-            # The loop is closed; the work is done all the same.
-            return
+            error = raised
+        task.soon(lambda: settle(value, error))
 
     threading.Thread(target=run, name="seawall-offload", daemon=True).start()
     return future
@@ -49,4 +44,4 @@ def start(
 
 async def run(work: Callable[[], T]) -> T:
     """Does the work in a thread and gives its result."""
-    return await start(asyncio.get_running_loop(), work, _clock.active())
+    return await start(_loop.required(""), work, _clock.active())

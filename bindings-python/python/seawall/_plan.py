@@ -107,11 +107,15 @@ def is_disabled() -> bool:
     return _disabled
 
 
+# Held while a policy is resolved, which happens once each. One for all, so that a fork finds nobody inside.
+_lock = threading.RLock()
+
+
 class Written:
     """A policy as written, resolved at its first call. Thread-safe."""
 
     __slots__ = (
-        "__weakref__", "_code", "_key", "_lock", "_mode", "_mode_of", "_plan", "_results", "_tests", "label", "name", "parts"
+        "__weakref__", "_code", "_key", "_mode", "_mode_of", "_plan", "_results", "_tests", "label", "name", "parts"
     )
 
     def __init__(
@@ -124,7 +128,6 @@ class Written:
         self.parts = {part.strategy: part for part in parts}
         self._key = key
         self.label: str | None = name
-        self._lock = threading.Lock()
         self._plan: Plan | None = None
         self._code = {strategy: dict(part.code) for strategy, part in self.parts.items()}
         self._inherit(on=on, ignore=ignore)
@@ -197,7 +200,7 @@ class Written:
         plan = self._plan
         if plan is not None and plan.resets == _resets and (plan.loads == _loads or self.name is None):
             return plan
-        with self._lock:
+        with _lock:
             if self.label is None and fn is not None:
                 self.label = label_of(fn)
             self._plan = plan = self._resolve()

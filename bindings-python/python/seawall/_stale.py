@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from seawall._plan import Plan
 
 
+# One for all values, held for moments, so that a fork finds nobody inside.
+_lock = threading.RLock()
+
+
 class Values:
     """The values of one policy, by slot. Thread-safe."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.by_slot: dict[int, Any] = {}
         self.has_told = False
 
@@ -32,20 +35,19 @@ class Values:
 NONE = Values()
 
 _named: dict[str, Values] = {}
-_named_lock = threading.Lock()
 
 
 def values_of(name: str | None) -> Values:
     """Those of everybody who shares the name; without a name those of a new policy."""
     if name is None:
         return Values()
-    with _named_lock:
+    with _lock:
         return _named.setdefault(name, Values())
 
 
 def forget() -> None:
     """Forgets every value."""
-    with _named_lock:
+    with _lock:
         _named.clear()
 
 
@@ -84,7 +86,7 @@ def _by_value(session: Session) -> Any:
 
 def _tell(session: Session, why: Exception) -> None:
     values = session.plan.stale
-    with values.lock:
+    with _lock:
         if values.has_told:
             return
         values.has_told = True
@@ -95,7 +97,7 @@ def keep(plan: Plan, key: str, value: Any) -> None:
     """Keeps the value of a call that succeeded."""
     size = _size(value)
     values = plan.stale
-    with values.lock:
+    with _lock:
         slot, forgotten = plan.native.stale_put(key, size)
         for old in forgotten:
             values.by_slot.pop(old, None)
@@ -106,7 +108,7 @@ def keep(plan: Plan, key: str, value: Any) -> None:
 def find(plan: Plan, key: str) -> tuple[Any] | None:
     """The value kept for a call, in a tuple, or None."""
     values = plan.stale
-    with values.lock:
+    with _lock:
         slot = plan.native.stale_find(key)
         return (values.by_slot[slot],) if slot in values.by_slot else None
 

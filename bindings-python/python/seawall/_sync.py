@@ -23,7 +23,9 @@ _SLICE = 0.02
 _MOST_ABANDONED = 64
 
 _abandoned = 0
-_abandoned_lock = threading.Lock()
+_abandoned_lock = threading.RLock()
+# How many forks lie between this process and the first.
+_forks = 0
 
 
 def run(written: Written, view: View, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -198,9 +200,16 @@ class Driver:
         virtual = self.session.virtual
         counted = virtual if virtual is not None and virtual.is_strict else None
 
+        forks = _forks
+
         def work() -> None:
             try:
-                self.arrived(attempt, *context.run(call))
+                is_value, outcome = context.run(call)
+                if forks == _forks:
+                    self.arrived(attempt, is_value, outcome)
+                else:
+                    # The function forked, and this is the child, where nobody waits for it.
+                    self.session.late_end(attempt, is_value, outcome)
             finally:
                 if counted is not None:
                     counted.rests()
@@ -359,6 +368,13 @@ class Driver:
             self.disarm(reason, attempt)
         if not (self.session.virtual and self.session.virtual.is_strict):
             self.session.rest()
+
+
+def forget_threads() -> None:
+    """In a forked child, where no thread runs of those that ran before, but for the one that forked."""
+    global _abandoned, _forks
+    _abandoned = 0
+    _forks += 1
 
 
 def _count_abandoned(by: int) -> None:

@@ -6,11 +6,10 @@ step of the call, and before the call ends.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from seawall import _asyncness, _async, _call, _context
+from seawall import _asyncness, _async, _call, _context, _loop
 from seawall._call import Op, Session
 
 # What may be performed whatever the caller's task is doing.
@@ -22,8 +21,10 @@ class Driver(_async.Driver):
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
-        self.tasks: dict[int, asyncio.Task[Any]] = {}
+        self.tasks: dict[int, _loop.Cancellable] = {}
         self.doomed: set[int] = set()
+        # Whoever waits for the end of one.
+        self.leaving: _loop.Future[None] | None = None
         self.is_over = False
 
     async def perform_all(self, ops: list[Op]) -> Op:
@@ -36,8 +37,9 @@ class Driver(_async.Driver):
     def attempting(self, op: Op) -> Callable[[], Awaitable[list[Op]]] | None:
         _, attempt, deadline_ms, latency_ms, fault = op
         here = self.session.attempt_context(attempt, deadline_ms)
-        task = self.tasks[attempt] = self.loop.create_task(self.attempt(here, latency_ms, fault))
-        task.add_done_callback(lambda task: self.done(attempt, task))
+        self.tasks[attempt] = self.task.spawn(
+            lambda: self.attempt(here, latency_ms, fault), lambda is_value, outcome: self.done(attempt, is_value, outcome)
+        )
         return None
 
     async def attempt(self, here: _context.Current, latency_ms: int, fault: int) -> Any:
@@ -54,7 +56,7 @@ class Driver(_async.Driver):
             if _asyncness.is_awaitable(value):
                 await _async.injected(value)
         if latency_ms:
-            await _async.sleep(session.virtual, latency_ms)
+            await _async.sleep(self.task, session.virtual, latency_ms)
         return session.fn(*session.args, **session.kwargs) if fault == _call.CALLEE else session.injected(fault, attempt)
 
     def cancel(self, attempt: int) -> None:
@@ -64,16 +66,16 @@ class Driver(_async.Driver):
             self.doomed.add(attempt)
             task.cancel()
 
-    def done(self, attempt: int, task: asyncio.Task[Any]) -> None:
+    def done(self, attempt: int, is_value: bool, outcome: Any) -> None:
         """In the loop, once an attempt has ended and cleaned up."""
         del self.tasks[attempt]
         self.still(attempt)
-        error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        outcome = (True, task.result()) if error is None else (False, error)
+        if self.leaving is not None and not self.leaving.done():
+            self.leaving.set_result(None)
         if self.is_over:
-            self.session.late_end(attempt, *outcome)
+            self.session.late_end(attempt, is_value, outcome)
         else:
-            self.came(self.session.ended(attempt, *outcome))
+            self.came(self.session.ended(attempt, is_value, outcome))
 
     def came(self, ops: list[Op]) -> None:
         """Outputs came: performed at once if they change nothing for the caller's task, else by it."""
@@ -98,13 +100,16 @@ class Driver(_async.Driver):
 
     async def cleaned_up(self, attempts: set[int]) -> None:
         """Waits until these have ended. The caller's cancellation does not cut this short."""
-        while left := [self.tasks[attempt] for attempt in attempts if attempt in self.tasks]:
-            try:
-                await asyncio.wait(left)
-            except asyncio.CancelledError as stop:
-                self.session.cancellation = stop
-                ops = self.native.cancelled()
-                if self.is_over:
-                    self.session.pass_on(ops)
-                else:
-                    self.pending.extend(ops)
+        while not attempts.isdisjoint(self.tasks):
+            self.leaving = self.task.future()
+            await self.task.outlast(self.leaving, self.cancelled_meanwhile)
+            self.leaving = None
+
+    def cancelled_meanwhile(self, stop: BaseException) -> None:
+        """The caller gave up while somebody cleans up."""
+        self.session.cancellation = stop
+        ops = self.native.cancelled()
+        if self.is_over:
+            self.session.pass_on(ops)
+        else:
+            self.pending.extend(ops)

@@ -54,6 +54,9 @@ class Clock:
 
 
 def _in_loop() -> bool:
+    loops = sys.modules.get("seawall._loop")
+    if loops is not None and loops._is_trio():
+        return True
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return False
@@ -66,6 +69,13 @@ def _in_loop() -> bool:
 
 async def _settle(virtual: _clock.VirtualTime) -> None:
     """Lets tasks run until none is ready and no thread works for one."""
+    from seawall import _loop
+
+    if _loop._is_trio():
+        from seawall import _loop_trio
+
+        await _loop_trio.rest(virtual)
+        return
     import asyncio
 
     ready = getattr(asyncio.get_running_loop(), "_ready", None)

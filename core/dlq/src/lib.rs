@@ -26,6 +26,7 @@ mod error;
 mod export;
 mod failure;
 mod fingerprint;
+pub mod fork;
 mod lenient;
 mod letter;
 pub mod log;

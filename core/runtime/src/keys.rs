@@ -92,6 +92,13 @@ impl Keys {
         table.states.iter().map(|(key, state)| (key.to_string(), Arc::clone(state))).chain(overflow).collect()
     }
 
+    /// Puts another state in place of each.
+    pub(crate) fn replace(&self, make: impl Fn(&KeyState) -> KeyState) {
+        let mut table = self.table.write();
+        let Table { states, overflow, .. } = &mut *table;
+        states.values_mut().chain(overflow).for_each(|state| *state = Arc::new(make(state)));
+    }
+
     /// Forgets all of them.
     pub(crate) fn clear(&self) {
         *self.table.write() = Table::default();

@@ -39,7 +39,7 @@ pub struct Policy {
     inner: Mutex<Vec<Weak<Policy>>>,
     keyed: bool,
     seed: Option<u64>,
-    own_seed: u64,
+    own_seed: AtomicU64,
     pub(crate) keys: Keys,
     budget: Box<[AtomicU64]>,
     calls: AtomicU64,
@@ -64,7 +64,7 @@ impl Policy {
             inner: Mutex::new(Vec::new()),
             keyed: spec.keyed,
             seed: spec.seed,
-            own_seed: uuid::Uuid::new_v4().as_u64_pair().0,
+            own_seed: AtomicU64::new(draw_seed()),
             keys: Keys::default(),
             budget: words(budget::WORDS),
             calls: AtomicU64::new(0),
@@ -115,6 +115,15 @@ impl Policy {
         self.counters.forget();
         self.ports.forget();
         *self.stale.lock() = Stale::default();
+        self.changed();
+    }
+
+    /// Makes this a forked process's own: calls that were under way at the fork hold nothing here, and draws differ from the parent's.
+    pub(crate) fn inherit(&self, chain: &[u64]) {
+        let force = self.force();
+        self.keys.replace(|state| state.inherited(&force.compiled.engine, chain));
+        // Relaxed: the thread that forked is alone in its process.
+        self.own_seed.store(draw_seed(), Ordering::Relaxed);
         self.changed();
     }
 
@@ -283,7 +292,7 @@ impl Policy {
     }
 
     fn source(&self, seed: Option<u64>) -> Source {
-        let seed = seed.or(self.seed).or_else(crate::registry::test_seed).unwrap_or(self.own_seed);
+        let seed = seed.or(self.seed).or_else(crate::registry::test_seed).unwrap_or_else(|| self.own_seed.load(Ordering::Relaxed));
         Source::new(seed, self.name.as_deref().unwrap_or(""))
     }
 
@@ -416,4 +425,9 @@ impl Policy {
         }
         events::complete(record, &self.label(), key, "")
     }
+}
+
+/// A seed for a policy that has none of its own.
+fn draw_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0
 }

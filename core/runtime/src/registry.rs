@@ -82,6 +82,12 @@ pub fn reset_all(seed: Option<u64>) {
     registry.all.iter().filter_map(Weak::upgrade).for_each(|policy| policy.forget());
 }
 
+/// To be called in a process that was just forked, by its one thread: its policies start where the parent's stood, and nothing of the parent's
+/// calls under way is left in them: slots, places in queues and half-open permits are free. `chain`: the slots that the thread's own calls hold.
+pub fn inherit_all(chain: &[u64]) {
+    all().iter().for_each(|policy| policy.inherit(chain));
+}
+
 pub(crate) fn test_seed() -> Option<u64> {
     IS_SEEDED.load(Ordering::Relaxed).then(|| SEED.load(Ordering::Relaxed))
 }

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 use seawall_engine::pipeline::Policy;
 use seawall_engine::policy::breaker::{Breaker, State, Window};
-use seawall_engine::policy::bulkhead::{WaitList, Waiters};
+use seawall_engine::policy::bulkhead::{Bulkhead, WaitList, Waiters};
 use seawall_engine::table::layout::breaker as at;
 use seawall_engine::time::MS;
 
@@ -84,6 +84,32 @@ impl KeyState {
         }
     }
 
+    /// A copy for a process that was forked, in which none of the calls goes on that are under way here: they hold no slot in it, have no place in
+    /// its queue, and end on the words they began on. The calls of the thread that forked, as `chain` has them, may go on: there too they
+    /// need not wait for those that do not.
+    pub(crate) fn inherited(&self, policy: &Policy, chain: &[u64]) -> Self {
+        let held = chain.iter().filter(|id| **id == self.id).count();
+        Bulkhead::disown(&self.bulkhead, &self.waiters, u32::try_from(held).unwrap_or(u32::MAX));
+        let made = Self::new(policy);
+        if let Some(breaker) = &policy.breaker {
+            let slot = self.window.lock();
+            let window: Option<Arc<[AtomicU64]>> = slot.words.as_deref().map(|words| copied(words).collect());
+            copy(&self.breaker, &made.breaker);
+            breaker.disown(&made.breaker, window.as_deref().filter(|_| slot.layout == Some(layout_of(breaker))).unwrap_or_default());
+            *made.window.lock() = Slot { generation: slot.generation, layout: slot.layout, words: window };
+        }
+        copy(std::slice::from_ref(&*self.rate_limit), std::slice::from_ref(&*made.rate_limit));
+        copy(&self.hedge, &made.hedge);
+        if let Some(adaptive) = self.adaptive.get() {
+            let _ = made.adaptive.set(copied(adaptive).collect());
+        }
+        made.used_ms.store(self.used_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+        let pin = *self.pin.lock();
+        made.is_pinned.store(pin.is_some(), Ordering::Relaxed);
+        *made.pin.lock() = pin;
+        made
+    }
+
     /// The words of the adaptive limit; none, if these options have none.
     pub(crate) fn adaptive(&self, policy: &Policy) -> &[AtomicU64] {
         if policy.bulkhead.is_none_or(|bulkhead| bulkhead.adaptive.is_none()) {
@@ -136,7 +162,7 @@ impl KeyState {
     /// The words of the window for the options of this generation; an empty window if they ask for another one than those before. `None`
     /// if newer options have come since.
     pub(crate) fn window(&self, breaker: Option<&Breaker>, generation: u64) -> Option<Arc<[AtomicU64]>> {
-        let layout = breaker.map(|breaker| (breaker.window, breaker.slow.is_some(), breaker.throttle));
+        let layout = breaker.map(layout_of);
         let mut slot = self.window.lock();
         if slot.generation > generation {
             return None;
@@ -172,6 +198,20 @@ impl KeyState {
         let idle = *self.bulkhead.get_mut() == 0 && *self.rate_limit.get_mut() <= now_ms.saturating_mul(MS);
         (calm && idle).then(|| *self.used_ms.get_mut())
     }
+}
+
+/// What the words of a window are laid out for.
+fn layout_of(breaker: &Breaker) -> (Window, bool, bool) {
+    (breaker.window, breaker.slow.is_some(), breaker.throttle)
+}
+
+/// Copies words that nobody writes meanwhile, hence Relaxed.
+fn copy(from: &[AtomicU64], to: &[AtomicU64]) {
+    from.iter().zip(to).for_each(|(from, to)| to.store(from.load(Ordering::Relaxed), Ordering::Relaxed));
+}
+
+fn copied(from: &[AtomicU64]) -> impl Iterator<Item = AtomicU64> {
+    from.iter().map(|word| AtomicU64::new(word.load(Ordering::Relaxed)))
 }
 
 /// For every hedge: a reload may turn a fixed delay into the percentile.

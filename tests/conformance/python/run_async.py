@@ -1,164 +1,39 @@
-"""Plays the vectors through asyncio: one task per open call, in one loop.
-
-Each vector is played by the drivers, through `policy.acall`; and once more by a decorated function, which may take the fast path.
-"""
+"""Plays the vectors through asyncio."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
-import seawall
-import vectors
-from seawall import _clock, testing
-from vectors import Step, Transcript, Vector
+import async_player
 
 
-class Player:
-    """One vector under way."""
+class Library:
+    """asyncio, in one loop."""
 
-    def __init__(self, vector: Vector, clock: testing.Clock, is_fast: bool) -> None:
-        self.clock = clock
-        self.virtual = clock._virtual
-        self.vector = vector
-        self.keys: dict[str, str] = {}
-        self.policy = vectors.build(vector, self.keys, thread=False, behaves=self.behaved)
-        self.decorated = self.policy(self.callee) if is_fast else None
-        self.stream = self.policy(self.items) if vector.get("stream") else None
-        # What the consumers of streams wait for that hold their item, and those that will hold the next.
-        self.held: dict[str, asyncio.Future[bool]] = {}
-        self.holds: set[str] = set()
-        self.transcript = Transcript(vector, self.policy, clock)
-        self.tasks: dict[str, asyncio.Task[None]] = {}
-        self.open: dict[tuple[str, int], asyncio.Future[Callable[[], Any]]] = {}
-        self.latest: dict[str, int] = {}
+    cancellation = asyncio.CancelledError
 
-    async def play(self, steps: list[Step]) -> list[str]:
-        for step in steps:
-            await getattr(self, vectors.kind_of(step))(step)
-            await self.rest()
-            self.transcript.step_ends()
-        lines = list(self.transcript.lines)
-        for task in self.tasks.values():
-            task.cancel()
-        await asyncio.gather(*self.tasks.values(), return_exceptions=True)
-        return lines
+    def __init__(self) -> None:
+        self.tasks: list[asyncio.Future[None]] = []
 
-    async def start(self, step: Step) -> None:
-        name = step["start"]
-        if "key" in step:
-            self.keys[name] = step["key"]
-        self.transcript.begins(name, step.get("key"))
-        self.tasks[name] = asyncio.create_task(self.call(name))
+    def run(self, main: Callable[[], Awaitable[list[str]]]) -> list[str]:
+        async def run() -> list[str]:
+            return await main()
 
-    async def call(self, name: str) -> None:
-        try:
-            if self.stream is not None:
-                with vectors.named(self.vector, name):
-                    await self.consume(self.stream(name), name)
-            else:
-                with vectors.named(self.vector, name):
-                    result = await (self.decorated(name) if self.decorated is not None else self.policy.acall(self.callee, name))
-                self.transcript.returned(name, result)
-        except asyncio.CancelledError:
-            self.transcript.cancelled(name)
-        except Exception as error:
-            self.transcript.raised(name, error)
+        return asyncio.run(run())
 
-    def behaved(self, name: str, attempt: int) -> None:
-        self.transcript.behaved(name, attempt)
+    def future(self) -> asyncio.Future[Any]:
+        return asyncio.get_running_loop().create_future()
 
-    async def callee(self, name: str) -> Any:
-        attempt = seawall.current().attempt
-        self.transcript.entered(name, attempt)
-        self.latest[name] = attempt
-        ending = self.open[name, attempt] = asyncio.get_running_loop().create_future()
-        return (await ending)()
+    def spawn(self, work: Callable[[], Awaitable[None]]) -> asyncio.Future[None]:
+        task = asyncio.ensure_future(work())
+        self.tasks.append(task)
+        return task
 
-    async def consume(self, stream: AsyncGenerator[Any, None], name: str) -> None:
-        async for _ in stream:
-            self.transcript.got(name)
-            if name in self.holds:
-                self.holds.discard(name)
-                held = self.held[name] = asyncio.get_running_loop().create_future()
-                if not await held:
-                    await stream.aclose()
-                    self.transcript.stopped(name)
-                    return
-        self.transcript.returned(name, None)
-
-    async def items(self, name: str) -> AsyncGenerator[None, None]:
-        """The callee of a stream."""
-        attempt = seawall.current().attempt
-        self.transcript.entered(name, attempt)
-        self.latest[name] = attempt
-        while True:
-            ending = self.open[name, attempt] = asyncio.get_running_loop().create_future()
-            if (await ending)() is not vectors.ITEM:
-                return
-            yield
-
-    def release(self, name: str, step: Step, act: Callable[[], Any]) -> None:
-        ending = self.open.pop((name, step.get("attempt", self.latest.get(name, 0))), None)
-        # Nothing is left to end where the policy rejected the call or cut the attempt.
-        if ending is not None and not ending.cancelled():
-            ending.set_result(act)
-
-    async def end(self, step: Step) -> None:
-        self.release(step["end"], step, vectors.outcome_of(step))
-
-    async def item(self, step: Step) -> None:
-        if step.get("hold"):
-            self.holds.add(step["item"])
-        self.release(step["item"], step, lambda: vectors.ITEM)
-
-    async def ask(self, step: Step) -> None:
-        self.held.pop(step["ask"]).set_result(True)
-
-    async def stop(self, step: Step) -> None:
-        self.held.pop(step["stop"]).set_result(False)
-
-    async def cancel(self, step: Step) -> None:
-        self.tasks[step["cancel"]].cancel()
-
-    async def advance(self, step: Step) -> None:
-        target = round((self.clock.now * 1000 + vectors.milliseconds(step["advance"])) * _clock.MS)
-        while self.virtual.step(target):
-            await self.rest()
-
-    async def admin(self, step: Step) -> None:
-        self.transcript.concerns(step.get("key"))
-        vectors.administer(self.policy, step)
-
-    async def reload(self, step: Step) -> None:
-        vectors.reload(self.vector, step)
-
-    async def rest(self) -> None:
-        await testing._settle(self.virtual)
-        self.transcript.rests()
-
-
-def play(vector: Vector, is_fast: bool = False) -> list[str]:
-    if vector.get("abandons"):
-        raise vectors.DoesNotApply("work that was cut outlives its call; asyncio awaits its cleanup instead")
-
-    async def one() -> list[str]:
-        with testing.clock(seed=vector.get("seed", 0)) as clock:
-            player = Player(vector, clock, is_fast)
-            lines = await player.play(vector["steps"])
-            if is_fast:
-                vectors.FAST.count(player.policy, vector)
-            return lines
-
-    return asyncio.run(one())
-
-
-def play_fast(vector: Vector) -> list[str]:
-    if vector.get("stream"):
-        raise vectors.DoesNotApply("a stream is no ordinary call")
-    return play(vector, is_fast=True)
+    async def join(self) -> None:
+        await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 if __name__ == "__main__":
-    vectors.run(play, play_fast)
+    async_player.run(Library)

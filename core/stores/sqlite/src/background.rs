@@ -38,6 +38,7 @@ fn work(parts: &Arc<Parts>) {
     loop {
         let seen = background.appended.load(Ordering::SeqCst);
         std::thread::sleep(PAUSE);
+        let _inside = seawall_dlq::fork::inside();
         // Another process is at it, or the disk is in trouble: the next round, or whoever reads, will see.
         let _ = parts.ingest.run(&parts.processes, Caller::Background, Instant::now());
         if background.appended.load(Ordering::SeqCst) != seen {

@@ -35,6 +35,12 @@ fn unpack(word: u64, generation: u32) -> Lease {
     }
 }
 
+/// The word of a slot without whoever holds it.
+pub(super) fn disowned(word: u64) -> u64 {
+    let is_held = (word >> 46) & 3 == HELD;
+    if is_held { (word >> 48) << 48 } else { word }
+}
+
 /// The millisecond of a failure, and whether it was told: of one millisecond the lapses come first.
 fn failed_at(lease: Lease, now_ms: u64) -> Option<(u64, bool)> {
     match lease.code {

@@ -19,6 +19,7 @@
 
 mod admit;
 mod count;
+mod disown;
 mod lease;
 mod plain;
 mod record;

@@ -49,6 +49,11 @@ fn pack(generation: u32, code: u64, value: u64) -> u64 {
     (tag(generation) << 48) | (code << 45) | (value & VALUE)
 }
 
+/// The word of an entry without the call that it is of.
+pub(super) fn disowned(word: u64) -> u64 {
+    (word >> 48) << 48
+}
+
 impl<'a> Cell<'a> {
     fn watched(&self) -> &'a [AtomicU64] {
         let end = self.options.window_words();

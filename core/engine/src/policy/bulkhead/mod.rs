@@ -80,6 +80,13 @@ impl Bulkhead {
         split(word.load(Ordering::Acquire))
     }
 
+    /// Empties the bulkhead but for so many slots that are held. Only while nobody else works with it, as after a fork.
+    pub fn disown(word: &AtomicU64, waiters: &impl Waiters, held: u32) {
+        waiters.with(WaitList::clear);
+        // Relaxed: alone with it, as said.
+        word.store(join(held, 0), Ordering::Relaxed);
+    }
+
     /// Whether an attempt that may not queue, or finds the queue full, would be refused. Takes nothing.
     #[must_use]
     pub fn would_refuse(&self, word: &AtomicU64, may_queue: bool) -> bool {

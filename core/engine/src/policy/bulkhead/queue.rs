@@ -33,6 +33,12 @@ impl WaitList {
         Self { last: base, ..Self::default() }
     }
 
+    /// Drops everybody in it: nobody of them waits any more.
+    pub fn clear(&mut self) {
+        self.waiting.clear();
+        self.answered.clear();
+    }
+
     pub(super) fn push(&mut self) -> u64 {
         self.last += 1;
         self.waiting.push_back(self.last);
