@@ -110,6 +110,10 @@ def test_the_task_of_a_killed_process_is_delivered_again(shop: Shop, bank: Bank)
 
 def test_orders_outlive_a_worker_and_a_broker_that_are_killed(shop: Shop, bank: Bank) -> None:
     os.killpg(shop.master.pid, signal.SIGKILL)
+    shop.master.wait()
+    # A broker that has not noticed yet would hand an order to the dead.
+    shop.broker.stop()
+    shop.broker.start()
     with seawall.correlate("web-1"):
         waiting = {shop.module.charge.delay(order, cents=1).id for order in ("a", "b", "c")}
     shop.broker.stop()
