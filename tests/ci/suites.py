@@ -79,6 +79,8 @@ SUITES = [
         counts.pytest,
         env={"SEAWALL_FAST": "0"},
     ),
+    # Real servers, workers that are killed, and the examples that run under them.
+    suite("examples", pytest("tests/examples"), counts.pytest),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

@@ -51,3 +51,11 @@ def test_right_is_accepted_and_wrong_is_refused(checker: object) -> None:
 
 def test_the_package_itself_is_strictly_typed() -> None:
     assert mypy(*sorted((ROOT / "bindings-python" / "python" / "seawall").glob("*.py"))) == set()
+
+
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_the_examples_are_strictly_typed(checker: object) -> None:
+    assert callable(checker)
+    examples = sorted((ROOT / "bindings-python" / "examples").glob("*.py"))
+    assert examples
+    assert checker(*examples) == set()

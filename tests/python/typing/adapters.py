@@ -1,15 +1,21 @@
 """What both checkers accept of the adapters, in their strict modes."""
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
+import celery
 import httpx
 import requests
 import seawall
 import seawall.asgi
+import seawall.celery
+import seawall.django
 import seawall.httpx
+import seawall.logging
 import seawall.requests
 import seawall.wsgi
+from django.http import HttpRequest, HttpResponse
 
 bank = seawall.policy("bank", seawall.retry(), seawall.circuit_breaker())
 
@@ -29,3 +35,27 @@ async def scope_app(scope: Any, receive: Any, send: Any) -> None:
 
 by_environ = seawall.wsgi.Middleware(environ_app, trust=lambda environ: bool(environ["REMOTE_ADDR"]))
 by_scope = seawall.asgi.Middleware(scope_app, trust=True)
+
+
+def view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("hello")
+
+
+async def async_view(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("hello")
+
+
+under_wsgi = seawall.django.Middleware(view)
+under_asgi = seawall.django.Middleware(async_view)
+logging.StreamHandler().addFilter(seawall.logging.CorrelationFilter(missing=""))
+
+app = celery.Celery("shop")
+
+
+@app.task(base=seawall.celery.Task, policy=bank)
+def charge(order: str) -> int:
+    return len(order)
+
+
+charge.apply_async(args=("a",), headers={"idempotency-key": "a"})
+state: str = charge.delay("a").state

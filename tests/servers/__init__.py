@@ -1,0 +1,1 @@
+"""Real servers, found without being installed and started for one test alone."""
