@@ -85,3 +85,21 @@ fn an_outcome_counts_however_many_generations_the_last_was_ago() {
         assert_eq!(fail(), Some(State::Open));
     }
 }
+
+#[test]
+fn each_generation_counts_in_the_bucket_that_it_shares_with_the_one_before() {
+    let options = options();
+    for first in [0, 200] {
+        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
+        let cell =
+            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        for _ in 0..first {
+            cell.hold(State::Disabled, 0, 0);
+        }
+        for generation in first..first + 100 {
+            cell.reset();
+            cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0);
+            assert_eq!(window(&cell, 0), (1, 1), "generation {generation}");
+        }
+    }
+}

@@ -89,6 +89,7 @@ fn an_item_renews_the_lease_and_a_lapsed_one_stays_lapsed() {
         trip(cell);
         let stream = take(cell, 1_000);
         let renewed = cell.renew(stream, 10_000 * MS);
+        assert_ne!(renewed, stream);
         let _ = take(cell, 10_500);
         assert_eq!(cell.state(19_999 * MS), State::HalfOpen);
         assert_eq!(end(cell, stream, Verdict::Failure, 10_600), None, "the permit before the renewal ends nothing");
@@ -149,6 +150,34 @@ fn a_slow_call_in_flight_counts_once_and_its_failure_marks_that_entry() {
             assert_eq!((counts.total, counts.failures, counts.slow, counts.consecutive_failures), (2, 1, 1, 0), "{window:?}");
         });
     }
+}
+
+#[test]
+fn a_failure_marks_the_place_of_its_slow_call_anywhere_in_the_ring() {
+    for before in [0, 23, 24, 30, 59] {
+        with(&Breaker { window: Window::Count(60), minimum_throughput: 60, consecutive: Some(9), ..options() }, |cell| {
+            (0..before).for_each(|_| assert_eq!(end(cell, take(cell, 0), Verdict::Success, 0), None));
+            let slow = watched(cell, 0);
+            let _ = take(cell, 200);
+            assert_eq!(end(cell, slow, Verdict::Failure, 200), None);
+            assert_eq!((cell.counts(200 * MS).failures, cell.counts(200 * MS).slow), (1, 1), "place {before}");
+            (before + 1..60 + before).for_each(|_| assert_eq!(end(cell, take(cell, 200), Verdict::Success, 200), None));
+            assert_eq!(cell.counts(200 * MS).failures, 1, "the last of the window");
+            assert_eq!(end(cell, take(cell, 200), Verdict::Success, 200), None);
+            assert_eq!((cell.counts(200 * MS).failures, cell.counts(200 * MS).slow), (0, 0), "place {before} is taken again");
+        });
+    }
+}
+
+#[test]
+fn time_that_was_not_the_callee_s_does_not_make_it_slow() {
+    with(&options(), |cell| {
+        let permit = take(cell, 0);
+        assert_eq!(end(cell, permit.postponed(100 * MS), Verdict::Success, 200), None);
+        assert_eq!((cell.counts(200 * MS).total, cell.counts(200 * MS).slow), (1, 0));
+        assert_eq!(end(cell, permit, Verdict::Success, 200), None);
+        assert_eq!((cell.counts(200 * MS).total, cell.counts(200 * MS).slow), (2, 1));
+    });
 }
 
 #[test]

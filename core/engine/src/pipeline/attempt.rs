@@ -372,3 +372,22 @@ impl Call {
         Some(Ok(wait.ms))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_after_throttling_costs_two() {
+        let throttled = |status, pushback| Outcome { status, pushback, ..CUT };
+        assert_eq!([429, 503, 500].map(|status| cost_of(throttled(status, Pushback::After(1)))), [2_000, 2_000, 1_000]);
+        assert_eq!([429, 503].map(|status| cost_of(throttled(status, Pushback::None))), [2_000, 1_000]);
+    }
+
+    #[test]
+    fn states_have_their_words_in_reports_and_letters() {
+        use AttemptState::{Cancelled, Failed, Ignored, Running, Succeeded, TimedOut};
+        let states = [Running, Succeeded, Failed, Ignored, TimedOut, Cancelled];
+        assert_eq!(states.map(AttemptState::name), ["running", "success", "failure", "ignored", "timeout", "cancelled"]);
+    }
+}
