@@ -1,5 +1,7 @@
 //! The happy path allocates nothing: a closed breaker, a free slot, a turn at once, a deposit, a first try.
 
+mod common;
+
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell as Count;
 use std::sync::Mutex;
@@ -62,27 +64,9 @@ fn the_counter_counts() {
 #[test]
 fn a_closed_breaker_allocates_nothing() {
     for window in [Window::Count(100), Window::Time(SECOND)] {
-        let options = Breaker {
-            failure_ratio: Some(5_000),
-            minimum_throughput: 20,
-            slow: None,
-            window,
-            consecutive: None,
-            throttle: false,
-            ramp_ms: None,
-            quiet_streak: Some(5),
-            break_ms: 1_000,
-            max_break_ms: 60_000,
-            break_jitter: 0,
-            reset_after_ms: 60_000,
-            slots: 3,
-            successes_to_close: 2,
-            lease: (10_000, false),
-            has_on: false,
-        };
-        let words = words(options.words() + options.window_words());
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let options = Breaker { failure_ratio: Some(5_000), window, quiet_streak: Some(5), ..common::options() };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         let seen = allocations(|round| {
             let now = round * 10 * MS;
             assert!(cell.would_refuse(Ask::default(), now).is_none());

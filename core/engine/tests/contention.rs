@@ -1,10 +1,11 @@
 //! The protocols under real threads: each test states what must hold whatever the interleaving.
 
+mod common;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
-use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
 use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, Place, WaitList, Waiters};
@@ -13,24 +14,7 @@ use seawall_engine::table::layout::budget::WORDS;
 use seawall_engine::time::MS;
 
 fn breaker(window: Window) -> Breaker {
-    Breaker {
-        failure_ratio: Some(10_000),
-        minimum_throughput: 1_000_000,
-        slow: None,
-        window,
-        consecutive: None,
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: None,
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
-        lease: (10_000, false),
-        has_on: false,
-    }
+    Breaker { failure_ratio: Some(10_000), minimum_throughput: 1_000_000, window, ..common::options() }
 }
 
 fn words(count: usize) -> Vec<AtomicU64> {
@@ -55,9 +39,8 @@ fn at_once<T: Send>(items: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync)
 fn a_count_window_loses_and_doubles_nothing() {
     for size in [7u32, 100, 1_000] {
         let options = breaker(Window::Count(size));
-        let words = words(options.words() + options.window_words());
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         at_once(0..4u32, |worker| {
             for round in 0..20_000u32 {
                 let (permit, _) = cell.admit(Ask::default(), 0);
@@ -78,8 +61,8 @@ fn a_count_window_loses_and_doubles_nothing() {
 #[test]
 fn a_time_window_loses_nothing() {
     let options = breaker(Window::Time(3_000 * MS));
-    let words = words(options.words() + options.window_words());
-    let cell = Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+    let words = common::words(&options);
+    let cell = common::cell(&options, &words);
     at_once(0..4u64, |worker| {
         for round in 0..10_000u64 {
             let now = (round % 10) * 1_000 * MS;
@@ -96,9 +79,8 @@ fn a_time_window_loses_nothing() {
 fn half_open_never_admits_more_than_its_slots() {
     for _ in 0..200 {
         let options = breaker(Window::Count(10));
-        let words = words(options.words() + options.window_words());
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         cell.hold(State::Isolated, 1, 0);
         let admitted = AtomicU32::new(0);
         at_once(0..4, |_| {
@@ -118,9 +100,8 @@ fn half_open_never_admits_more_than_its_slots() {
 fn one_trip_has_one_winner() {
     for _ in 0..200 {
         let options = Breaker { consecutive: Some(1), ..breaker(Window::Count(10)) };
-        let words = words(options.words() + options.window_words());
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         let permits: Vec<_> = (0..4).map(|_| cell.admit(Ask::default(), 0).0.expect("closed")).collect();
         let trips = AtomicU32::new(0);
         at_once(permits, |permit| {
@@ -194,9 +175,8 @@ fn a_call_noticed_in_flight_is_counted_once_whoever_comes_first() {
     for window in [Window::Count(1_000), Window::Time(3_000 * MS)] {
         for _ in 0..200 {
             let options = Breaker { slow: Some((100 * MS, 10_000)), ..breaker(window) };
-            let words = words(options.words() + options.window_words());
-            let cell =
-                Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+            let words = common::words(&options);
+            let cell = common::cell(&options, &words);
             let ask = |ordinal| Ask { ordinal, attempt: 1, watched: true };
             let permits: Vec<_> = (0..32).map(|ordinal| cell.admit(ask(ordinal), 0).0.expect("closed")).collect();
             at_once(permits.chunks(8), |quarter| {

@@ -1,8 +1,7 @@
 //! Results that come late: when the bucket or the generation that they belong to is over.
 
-use std::sync::atomic::AtomicU64;
+mod common;
 
-use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
 use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
 use seawall_engine::time::SECOND;
@@ -10,24 +9,7 @@ use seawall_engine::time::SECOND;
 const FAILURE: Vote = Vote { verdict: Verdict::Failure, is_first: true, server_ms: 0 };
 
 fn options() -> Breaker {
-    Breaker {
-        failure_ratio: None,
-        minimum_throughput: 20,
-        slow: None,
-        window: Window::Time(SECOND),
-        consecutive: None,
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: None,
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
-        lease: (10_000, false),
-        has_on: false,
-    }
+    Breaker { window: Window::Time(SECOND), ..common::options() }
 }
 
 fn window(cell: &Cell<'_>, now: u64) -> (u32, u32) {
@@ -38,8 +20,8 @@ fn window(cell: &Cell<'_>, now: u64) -> (u32, u32) {
 #[test]
 fn a_late_result_leaves_the_bucket_of_a_later_stretch_of_time_alone() {
     let options = options();
-    let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+    let words = common::words(&options);
+    let cell = common::cell(&options, &words);
     let late = cell.admit(Ask::default(), 0).0.expect("closed");
     let timely = cell.admit(Ask::default(), 0).0.expect("closed");
     cell.record(timely, FAILURE, 10 * SECOND);
@@ -52,9 +34,8 @@ fn a_late_result_leaves_the_bucket_of_a_later_stretch_of_time_alone() {
 fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
     let options = options();
     for generations in [1, 2, 100, 127, 128, 129, 200, 255, 256] {
-        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0);
         for _ in 1..generations {
             cell.hold(State::Disabled, 0, 0);
@@ -71,9 +52,8 @@ fn a_bucket_of_long_ago_is_taken_over_whatever_its_generation() {
 fn an_outcome_counts_however_many_generations_the_last_was_ago() {
     let options = Breaker { window: Window::Count(30), quiet_streak: Some(3), ..options() };
     for generations in [1, 2, 32_767, 32_768, 40_001, 65_535, 65_537, 100_000] {
-        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         let fail = || cell.record(cell.admit(Ask::default(), 0).0.expect("closed"), FAILURE, 0).map(|transition| transition.to);
         assert_eq!(fail(), None);
         for _ in 1..generations {
@@ -90,9 +70,8 @@ fn an_outcome_counts_however_many_generations_the_last_was_ago() {
 fn each_generation_counts_in_the_bucket_that_it_shares_with_the_one_before() {
     let options = options();
     for first in [0, 200] {
-        let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-        let cell =
-            Cell { options: &options, words: &words[..options.words()], window: &words[options.words()..], source: Source::new(0, "") };
+        let words = common::words(&options);
+        let cell = common::cell(&options, &words);
         for _ in 0..first {
             cell.hold(State::Disabled, 0, 0);
         }

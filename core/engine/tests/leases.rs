@@ -1,38 +1,25 @@
 //! Leases of half-open slots, and slow calls in both kinds of window.
 
-use std::sync::atomic::AtomicU64;
+mod common;
 
-use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
 use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Permit, State, Vote, Window};
 use seawall_engine::time::MS;
 
 fn options() -> Breaker {
     Breaker {
-        failure_ratio: None,
         minimum_throughput: 4,
         slow: Some((100 * MS, 5_000)),
         window: Window::Count(10),
         consecutive: Some(1),
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: None,
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
         lease: (10_000, true),
-        has_on: false,
+        ..common::options()
     }
 }
 
 /// Runs `test` on a fresh breaker.
 fn with(options: &Breaker, test: impl FnOnce(Cell<'_>)) {
-    let words: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let (words, window) = words.split_at(options.words());
-    test(Cell { options, words, window, source: Source::new(0, "") });
+    test(common::cell(options, &common::words(options)));
 }
 
 fn take(cell: Cell<'_>, now_ms: u64) -> Permit {

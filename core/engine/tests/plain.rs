@@ -1,42 +1,19 @@
 //! The plain case decides as the whole breaker does: each step is taken by both, on words of their own, and leaves the same counts and state.
 
-use std::sync::atomic::AtomicU64;
+mod common;
 
-use seawall_engine::chance::Source;
 use seawall_engine::outcome::Verdict;
 use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Permit, State, Vote, Window};
 use seawall_engine::time::{MS, SECOND};
 
 fn options(window: Window) -> Breaker {
-    Breaker {
-        failure_ratio: Some(5_000),
-        minimum_throughput: 4,
-        slow: None,
-        window,
-        consecutive: None,
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: Some(3),
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
-        lease: (10_000, false),
-        has_on: false,
-    }
+    Breaker { failure_ratio: Some(5_000), minimum_throughput: 4, window, quiet_streak: Some(3), ..common::options() }
 }
 
 /// Runs `test` on two fresh breakers of the same options.
 fn with(options: &Breaker, test: impl Fn(Cell<'_>, Cell<'_>)) {
-    let words = || -> Vec<AtomicU64> { (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect() };
-    let (plain, whole) = (words(), words());
-    let cell = |words| -> Cell<'_> {
-        let (words, window) = <[AtomicU64]>::split_at(words, options.words());
-        Cell { options, words, window, source: Source::new(0, "") }
-    };
-    test(cell(&plain), cell(&whole));
+    let (plain, whole) = (common::words(options), common::words(options));
+    test(common::cell(options, &plain), common::cell(options, &whole));
 }
 
 const WINDOWS: [Window; 2] = [Window::Count(5), Window::Time(SECOND)];

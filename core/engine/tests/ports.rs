@@ -1,39 +1,23 @@
 //! A port as an isolate uses it: counting on its own while it may, and never into another generation.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+mod common;
 
-use seawall_engine::chance::Source;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, State, Vote, Window};
 use seawall_engine::ports::{Behind, Port, count_success, counted};
 use seawall_engine::table::layout::port::{CREDIT, GENERATION, WORDS};
 
 fn options() -> Breaker {
-    Breaker {
-        failure_ratio: Some(5_000),
-        minimum_throughput: 100,
-        slow: None,
-        window: Window::Count(100),
-        consecutive: Some(5),
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: None,
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
-        lease: (10_000, false),
-        has_on: false,
-    }
+    Breaker { failure_ratio: Some(5_000), minimum_throughput: 100, consecutive: Some(5), ..common::options() }
 }
 
 #[test]
 fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
+    let state = common::words(&options);
+    let cell = common::cell(&options, &state);
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };
@@ -53,8 +37,8 @@ fn successes_are_drained_once_and_credit_ends_with_the_first_failure() {
 #[test]
 fn drained_successes_count_in_a_window_in_time() {
     let options = Breaker { window: Window::Time(1_000), ..options() };
-    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
+    let state = common::words(&options);
+    let cell = common::cell(&options, &state);
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };
@@ -67,8 +51,8 @@ fn drained_successes_count_in_a_window_in_time() {
 #[test]
 fn what_was_counted_before_a_transition_never_votes_after_it() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
+    let state = common::words(&options);
+    let cell = common::cell(&options, &state);
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };
@@ -97,8 +81,8 @@ fn a_lane_wraps_within_its_generation() {
 #[test]
 fn a_removed_port_is_drained_and_stays_shut() {
     let options = options();
-    let state: Vec<AtomicU64> = (0..options.words() + options.window_words()).map(|_| AtomicU64::new(0)).collect();
-    let cell = Cell { options: &options, words: &state[..options.words()], window: &state[options.words()..], source: Source::new(0, "") };
+    let state = common::words(&options);
+    let cell = common::cell(&options, &state);
     let words: [AtomicU32; WORDS] = std::array::from_fn(|_| AtomicU32::new(0));
     let behind = Behind::default();
     let port = Port { words: &words, behind: &behind };

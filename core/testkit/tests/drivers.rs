@@ -1,6 +1,9 @@
 //! What only drivers do to a call, or see of it, and vectors do not: timers that fire early, late calls where nothing can be cut, calls of other
 //! kinds, the numbers in events.
 
+#[path = "../../engine/tests/common/mod.rs"]
+mod common;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -29,7 +32,6 @@ impl Waiters for Locked {
 struct World {
     policy: Policy,
     breaker: Vec<AtomicU64>,
-    window: Vec<AtomicU64>,
     adaptive: Vec<AtomicU64>,
     bulkhead: AtomicU64,
     waiters: Locked,
@@ -43,11 +45,9 @@ fn words(count: usize) -> Vec<AtomicU64> {
 
 impl World {
     fn new(policy: Policy) -> Self {
-        let (fixed, window) = policy.breaker.as_ref().map_or((0, 0), |breaker| (breaker.words(), breaker.window_words()));
         Self {
+            breaker: policy.breaker.as_ref().map_or_else(Vec::new, common::words),
             policy,
-            breaker: words(fixed),
-            window: words(window),
             adaptive: words(adaptive_limit::WORDS),
             bulkhead: AtomicU64::new(0),
             waiters: Locked::default(),
@@ -55,18 +55,18 @@ impl World {
     }
 
     fn cell(&self) -> Cell<'_> {
-        let options = self.policy.breaker.as_ref().expect("a breaker");
-        Cell { options, words: &self.breaker, window: &self.window, source: Source::new(0, "") }
+        common::cell(self.policy.breaker.as_ref().expect("a breaker"), &self.breaker)
     }
 
     /// Starts a call and steps through `inputs`, each so many milliseconds after the begin; gives what each of them led to, the start first.
     fn play(&self, mut call: Call, inputs: &[(u64, Input)]) -> (Call, Vec<Vec<Output>>) {
         let source = Source::new(0, "");
         let rate_limit = AtomicU64::new(0);
+        let (breaker, window) = self.breaker.split_at(self.policy.breaker.as_ref().map_or(0, Breaker::words));
         let env = Env {
             policy: &self.policy,
-            breaker: &self.breaker,
-            window: &self.window,
+            breaker,
+            window,
             bulkhead: &self.bulkhead,
             waiters: &self.waiters,
             rate_limit: &rate_limit,
@@ -124,24 +124,7 @@ fn retry() -> Retry {
 }
 
 fn slow_breaker() -> Breaker {
-    Breaker {
-        failure_ratio: None,
-        minimum_throughput: 10,
-        slow: Some((100 * MS, 5_000)),
-        window: Window::Count(10),
-        consecutive: None,
-        throttle: false,
-        ramp_ms: None,
-        quiet_streak: None,
-        break_ms: 1_000,
-        max_break_ms: 60_000,
-        break_jitter: 0,
-        reset_after_ms: 60_000,
-        slots: 3,
-        successes_to_close: 2,
-        lease: (10_000, true),
-        has_on: false,
-    }
+    Breaker { minimum_throughput: 10, slow: Some((100 * MS, 5_000)), window: Window::Count(10), lease: (10_000, true), ..common::options() }
 }
 
 #[test]
