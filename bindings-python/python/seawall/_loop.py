@@ -126,7 +126,7 @@ def required(path: str) -> Task:
     """The running task. Raises `ConfigError` outside of one."""
     task = current()
     if task is None:
-        raise ConfigError("a guarded async function must be awaited in a task of asyncio or trio", path=path)
+        raise ConfigError("what is async must be awaited in a task of asyncio or trio", path=path)
     return task
 
 

@@ -43,5 +43,5 @@ def start(task: _loop.Task, work: Callable[[], T], virtual: _clock.VirtualTime |
 
 
 async def run(work: Callable[[], T]) -> T:
-    """Does the work in a thread and gives its result."""
-    return await start(_loop.required(""), work, _clock.active())
+    """Does the work of a queue in a thread and gives its result. Raises `ConfigError` outside of a task."""
+    return await start(_loop.required("dead_letters"), work, _clock.active())
