@@ -18,19 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import seawall
 import uvicorn
+from slate import clean_slate, store
+
+__all__ = ["bank", "clean_slate", "example", "store"]
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "bindings-python" / "examples"
 # How long anything may take that takes a moment: machines of CI are slow.
 PATIENCE = 60
-
-
-@pytest.fixture(autouse=True)
-def clean_slate() -> Iterator[None]:
-    seawall.testing.reset()
-    yield
-    seawall.testing.reset()
 
 
 @pytest.fixture
@@ -43,12 +38,6 @@ def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
         return importlib.import_module(name)
 
     return load
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    """The address of a store of its own."""
-    return f"sqlite:///{tmp_path / 'letters'}"
 
 
 class Bank:

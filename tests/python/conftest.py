@@ -3,23 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import seawall
+from slate import clean_slate, store
 
-
-@pytest.fixture(autouse=True)
-def clean_slate() -> Iterator[None]:
-    seawall.testing.reset()
-    yield
-    seawall.testing.reset()
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    """The address of a store of its own."""
-    return f"sqlite:///{tmp_path / 'letters'}"
+__all__ = ["clean_slate", "events", "store"]
 
 
 @pytest.fixture

@@ -17,6 +17,15 @@ faulthandler.register(signal.SIGALRM, chain=True)
 signal.alarm(40)
 import seawall
 
+def trip(guard):
+    "One failure under this policy."
+    def fails():
+        raise ConnectionError
+    try:
+        guard.call(fails)
+    except ConnectionError:
+        pass
+
 def forked(work):
     "Does the work in a forked child, which must end in time; gives its exit code."
     child = os.fork()

@@ -52,13 +52,7 @@ guard = seawall.circuit_breaker(
     consecutive_failures=1, break_duration="1ms", break_jitter=0, half_open_max_calls=1, half_open_successes=1, half_open_lease="1h"
 )
 
-def fails():
-    raise ConnectionError
-
-try:
-    guard.call(fails)
-except ConnectionError:
-    pass
+trip(guard)
 time.sleep(0.01)
 entered, release = threading.Event(), threading.Event()
 trial = threading.Thread(target=guard.call, args=(lambda: (entered.set(), release.wait(30)),))
@@ -88,13 +82,7 @@ guard = seawall.circuit_breaker(consecutive_failures=1, break_duration="1h", max
 held = seawall.circuit_breaker()
 held.breaker.isolate(reason="maintenance")
 
-def fails():
-    raise ConnectionError
-
-try:
-    guard.call(fails)
-except ConnectionError:
-    pass
+trip(guard)
 
 def child():
     assert (guard.breaker.state, held.breaker.state) == ("open", "isolated")
