@@ -223,3 +223,6 @@ fn hedge_words(policy: &Policy) -> usize {
 pub(crate) fn words(count: usize) -> Box<[AtomicU64]> {
     (0..count).map(|_| AtomicU64::new(0)).collect()
 }
+
+#[cfg(test)]
+mod tests;
