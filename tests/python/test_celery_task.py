@@ -1,4 +1,4 @@
-"""Celery's tasks under a policy, run as a worker runs them, in this process. With workers and a broker: test_example_celery.py."""
+"""Celery's tasks under a policy, run as a worker runs them, in this process. With workers and a broker: `tests/examples/test_worker.py`."""
 
 from __future__ import annotations
 
