@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use seawall_engine::chance::Source;
 use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback, Verdict};
 use seawall_engine::pipeline::{Begin, Call, Env, Policy};
-use seawall_engine::policy::breaker::{Ask, Breaker, Cell, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, WaitList, Waiters};
 use seawall_engine::policy::chaos::{Abort, Chaos};
 use seawall_engine::policy::rate_limit::{self, RateLimit};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use seawall_engine::outcome::Verdict;
-use seawall_engine::policy::breaker::{Ask, Breaker, Cell, State, Vote, Window};
+use seawall_engine::policy::breaker::{Ask, Breaker, State, Vote, Window};
 use seawall_engine::policy::bulkhead::{Answer, Bulkhead, Place, WaitList, Waiters};
 use seawall_engine::policy::retry::Budget;
 use seawall_engine::table::layout::budget::WORDS;
