@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from seawall import _call, _context, _plan, _sync
 from seawall._call import Op, Session, View
 from seawall._errors import ConfigError
 from seawall._plan import Plan, Written
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._aguard import AsyncBlock
