@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextvars import ContextVar
@@ -124,18 +125,22 @@ def test_what_an_ordinary_call_sets_stays_set_as_without_a_policy() -> None:
     def call() -> None:
         user.set("set inside")
 
-    @seawall.circuit_breaker()
-    async def acall() -> None:
-        user.set("set inside, async")
-
-    async def main() -> str:
-        await acall()
-        return user.get()
-
     token = user.set("before")
     try:
         call()
         assert user.get() == "set inside"
-        assert asyncio.run(main()) == "set inside, async"
     finally:
         user.reset(token)
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="before Python 3.11 what can be cut has a task of its own")
+def test_what_an_async_call_sets_stays_set_too() -> None:
+    @seawall.circuit_breaker()
+    async def call() -> None:
+        user.set("set inside")
+
+    async def main() -> str:
+        await call()
+        return user.get()
+
+    assert asyncio.run(main()) == "set inside"
