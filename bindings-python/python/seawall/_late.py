@@ -5,7 +5,16 @@
 
 from __future__ import annotations
 
-from seawall._typing import TYPE_CHECKING
+import sys
+import threading
+
+from seawall._typing import TYPE_CHECKING, Any
+
+_MODULES = (
+    "base64", "dataclasses", "datetime", "decimal", "email.utils", "enum", "inspect", "json", "logging", "queue", "tokenize", "traceback", "uuid",
+    "seawall._dead_letters", "seawall._fast", "seawall._stream",
+)  # fmt: skip
+_ASYNC = ("seawall._aguard", "seawall._astream", "seawall._async", "seawall._loop_asyncio", "seawall._offload", "seawall._tasks")
 
 if TYPE_CHECKING:
     import base64 as base64
@@ -23,8 +32,6 @@ if TYPE_CHECKING:
     email_utils = _utils
     logger = logging.getLogger()
 else:
-    import sys
-
     class _Late:
         """Stands for a module until something is asked of it."""
 
@@ -63,3 +70,31 @@ else:
     traceback = _Late("traceback")
     uuid = _Late("uuid")
     logger = _Logger()
+
+
+# Whether it registered for forks before us, so that it comes after us when one begins.
+_logging_is_older = "logging" in sys.modules
+
+
+def load() -> None:
+    """Imports all of them, and what else a call may import late, when a fork begins and another thread could be at it.
+
+    An import holds a lock until it is over. In a forked child the thread that held it is gone, and whoever imports the same waits for ever: so
+    nothing must be left to import there, and no import of these be under way.
+    """
+    if threading.active_count() < 2:
+        return
+    for name in _MODULES:
+        __import__(name)
+    if "asyncio" in sys.modules or "trio" in sys.modules:
+        for name in _ASYNC:
+            __import__(name)
+    if not _logging_is_older:
+        _take_lock_of_logging()
+
+
+def _take_lock_of_logging() -> None:
+    """`logging` takes its lock before a fork and gives it back after. Loaded since this one began, it would only give it back."""
+    lock: Any = getattr(sys.modules["logging"], "_lock", None)
+    if hasattr(lock, "_is_owned") and not lock._is_owned():
+        lock.acquire()

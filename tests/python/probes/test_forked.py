@@ -64,3 +64,42 @@ def test_no_inherited_call_of_the_parent_is_waited_for() -> None:
     os._exit(0)"""
     )
     subprocess.run([sys.executable, "-c", program], timeout=60, check=True)
+
+
+def test_an_import_under_way_in_another_thread_locks_up_no_child() -> None:
+    program = """
+import os, sys, threading
+import seawall
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name == "email.utils":
+            entered.set()
+            go.wait(30)
+
+entered, go = threading.Event(), threading.Event()
+sys.meta_path.insert(0, Slow())
+
+class Busy(ConnectionError):
+    response = type("Response", (), {"headers": {"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, "status_code": 503})()
+
+@seawall.retry(max_attempts=2, base_delay="1ms")
+def call():
+    raise Busy
+
+importing = threading.Thread(target=__import__, args=("email.utils",))
+importing.start()
+assert entered.wait(30)
+threading.Timer(0.1, go.set).start()
+child = os.fork()
+if child == 0:
+    try:
+        call()
+    except Busy:
+        os._exit(0)
+    os._exit(3)
+_, status = os.waitpid(child, 0)
+importing.join(30)
+sys.exit(os.waitstatus_to_exitcode(status))
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", program], timeout=60, check=True)
