@@ -17,6 +17,9 @@ faulthandler.register(signal.SIGALRM, chain=True)
 signal.alarm(40)
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import seawall, trio
+# An interrupt in the midst of an import may be lost, by no fault of ours.
+from seawall import _loop_asyncio, _loop_trio, _tasks
+import traceback
 
 attempts = []
 

@@ -272,10 +272,18 @@ class Session:
 
     def ended(self, attempt: int, is_value: bool, outcome: Any) -> list[Op]:
         """Reports the end of an attempt."""
-        self.running.discard(attempt)
         self.outcomes[attempt] = (is_value, outcome)
-        facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
-        return self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
+        try:
+            facts = self._value_facts(outcome) if is_value else self._error_facts(outcome)
+        except Exception:
+            raise
+        except BaseException as stop:
+            # An interrupt in a predicate: the attempt ends with that.
+            self.outcomes[attempt] = (False, stop)
+            facts = self._error_facts(stop)
+        ops = self.native.ended(attempt, facts.kind, facts.bits, facts.status, facts.retry_after_ms, facts.error_type)
+        self.running.discard(attempt)
+        return ops
 
     def resumed(self) -> list[Op]:
         """Reports the end of the first attempt, which ran without a driver."""

@@ -153,7 +153,11 @@ class Driver:
         except BaseException as stop:
             self.session.busy()
             self.session.cancellation = stop
-            return self.native.cancelled()
+            ops = self.native.cancelled()
+            # If it struck between the function and the report of its end, nobody else will report it.
+            for attempt in sorted(self.session.running) if self.session.is_cooperative else ():
+                ops = [*ops, *self.session.ended(attempt, False, stop)]
+            return ops
 
     # Attempts.
 
