@@ -1,6 +1,6 @@
 """Tests one built wheel on every Python that the package supports, the oldest first: `tests/ci/python_versions.py [3.10 …]`.
 
-Each interpreter gets an environment of its own under target/, with the wheel and pytest in it and nothing else; what is tested is what is
+Each interpreter gets an environment of its own under target/, with the wheel, pytest and trio in it; what is tested is what is
 installed there. An interpreter that is not on this machine is skipped, and said to be.
 """
 
@@ -21,10 +21,13 @@ VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 # Everything that a call goes through, and what differs between versions. Tools and servers are tested once, by the suite `python`.
 TESTS = [
     "probes", "test_async.py", "test_callables.py", "test_deadlines.py", "test_decorating.py", "test_errors.py", "test_events.py", "test_fast.py",
-    "test_fast_async.py", "test_fast_context.py", "test_fork.py", "test_guard.py", "test_import.py", "test_interrupts.py", "test_record.py", "test_streams.py", "test_threads.py",
+    "test_fast_async.py", "test_fast_context.py", "test_fork.py", "test_guard.py", "test_import.py", "test_interrupts.py", "test_record.py",
+    "test_streams.py", "test_threads.py", "test_trio.py",
 ]  # fmt: skip
 # Without the fast path, where the kinds of functions are our own work.
 DRIVERS = ["probes", "test_callables.py"]
+# What the tests need beside the wheel; both are plain Python, and trio is the other kind of event loop.
+NEEDED = ("pytest", "trio")
 LIMIT_SECONDS = 300
 
 
@@ -72,15 +75,16 @@ def interpreter(version: str) -> str | None:
 
 
 def environment(version: str, python: str, wheel: Path) -> Path:
-    """An environment with pytest and the wheel, and its interpreter."""
+    """An environment with the wheel and what the tests need, and its interpreter."""
     home = WORK / version
     inside = home / "bin" / "python"
-    pytest = next(line for line in (ROOT / "tests/ci/requirements.txt").read_text().splitlines() if line.startswith("pytest=="))
+    pinned = (ROOT / "tests/ci/requirements.txt").read_text().split("\n")
+    needed = [line for line in pinned if line.partition("==")[0] in NEEDED]
     stamp = home / ".ready"
-    if not stamp.exists() or stamp.read_text() != pytest:
+    if not stamp.exists() or stamp.read_text() != str(needed):
         run([python, "-m", "venv", "--clear", str(home)])
-        run([str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", pytest])
-        stamp.write_text(pytest)
+        run([str(inside), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *needed])
+        stamp.write_text(str(needed))
     install = ["install", "--quiet", "--disable-pip-version-check", "--no-index", "--no-deps", "--force-reinstall"]
     run([str(inside), "-m", "pip", *install, str(wheel)])
     return inside
