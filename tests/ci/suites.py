@@ -81,6 +81,8 @@ SUITES = [
     ),
     # Real servers, workers that are killed, and the examples that run under them.
     suite("examples", pytest("tests/examples"), counts.pytest),
+    # The built wheel on every Python that it is for; an interpreter that is missing shows as skipped.
+    suite("python-versions", [PYTHON, "tests/ci/python_versions.py"], counts.plain, env={"PYTHONPATH": ""}),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

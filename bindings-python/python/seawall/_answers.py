@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from seawall import _argument
 from seawall._argument import Picker
@@ -14,6 +13,7 @@ from seawall._errors import ConfigError
 from seawall._part import UNSET, Fn, Unset, bare, known, part_of
 from seawall._plan import Part
 from seawall._policy import Policy
+from seawall._typing import Any, Literal, NoReturn, TypeVar, overload
 
 F = TypeVar("F")
 G = TypeVar("G")

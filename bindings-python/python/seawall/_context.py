@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
-from typing import Any, Optional, overload
 
 from seawall import _native
 from seawall._clock import MS
 from seawall._errors import ConfigError
+from seawall._record import record
+from seawall._typing import Any, Optional, overload
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
 _deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", default=None)
@@ -18,7 +18,7 @@ _deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", defau
 _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
 
-@dataclass(frozen=True)
+@record
 class Current:
     """What is known inside a guarded call. Outside of one, `attempt` is 0 and all else that is not in the context is None.
 

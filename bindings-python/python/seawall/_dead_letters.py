@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
 from seawall import _letters, _native, _redrive
 from seawall._errors import ConfigError, from_native
 from seawall._letter import DeadLetter, Group, RedriveReport, Stats
+from seawall._typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

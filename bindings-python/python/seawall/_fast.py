@@ -8,18 +8,17 @@ leaves all of it to them.
 from __future__ import annotations
 
 import functools
-import inspect
-import logging
 import os
 import sys
 import types
 from collections.abc import Callable, Coroutine
-from typing import Any
 
 from seawall import _asyncness, _call, _context, _errors, _events, _native, _plan, _sync
 from seawall._call import View, tickets
+from seawall._late import inspect, logger
 from seawall._plan import Written
 from seawall._table import ErrorCode
+from seawall._typing import Any
 
 # Calls that left the fast path after their first attempt, for tests.
 handed_over = 0
@@ -151,8 +150,8 @@ _is_here = _native.fast_setup(
         "resume": _resume,
         "refusal": _refusal,
         "identity": lambda: _context.current().correlation_id,
-        "is_enabled": _events.logger.isEnabledFor,
-        "level": logging.DEBUG,
+        "hearing": lambda: logger.isEnabledFor,
+        "level": _events.DEBUG,
         "retry_after": "retry_after",
         "correlation_id": "correlation_id",
         "is_awaitable": _asyncness.is_awaitable,

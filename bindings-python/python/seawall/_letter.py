@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+
+from seawall._late import base64
+from seawall._typing import Any, Literal
 
 LetterState = Literal["ready", "leased", "parked", "archived"]
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import logging
 import os
 import threading
-import traceback
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
 
 from seawall import _argument, _classify, _context, _encode, _events, _native
 from seawall._errors import ConfigError, from_native
+from seawall._late import base64, datetime, json, logger, traceback
 from seawall._plan import label_of
 from seawall._table import EventName
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._call import Session
@@ -25,7 +21,6 @@ _CAUSES, _FRAMES = 5, 32
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
-_log = logging.getLogger("seawall")
 _queues: dict[tuple[str, str | None], _native.Queue] = {}
 _queues_lock = threading.RLock()
 
@@ -63,7 +58,7 @@ def record(session: Session) -> bool:
             session.outer._letters.append((queue, store, session.correlation_id, label_of(session.fn)))
     except Exception as error:
         kind = type(from_native(error) if isinstance(error, _native.NativeError) else error).__name__
-        _log.debug("a letter could not be written", exc_info=True)
+        logger.debug("a letter could not be written", exc_info=True)
         _note(session, "dlq.lost", queue=queue, error_type=kind)
         return False
     kind = type(session.error).__name__
@@ -80,7 +75,7 @@ def recover(letters: list[_context.Written]) -> None:
             open_queue(queue, store).archive(correlation_id, operation)
         except Exception:
             # The letter stays ready: its redrive is one too many, which idempotency keys are for.
-            _log.warning("a letter of a call that succeeded after all could not be archived", exc_info=True)
+            logger.warning("a letter of a call that succeeded after all could not be archived", exc_info=True)
 
 
 def _note(session: Session, event: EventName, **fields: Any) -> None:
@@ -127,7 +122,7 @@ def _redacted(redact: Any, letter: dict[str, Any], is_redrivable: bool) -> tuple
     try:
         return dict(redact(dict(letter))), is_redrivable
     except Exception:
-        _log.exception("dead_letter.redact raised; the letter is written without its payload")
+        logger.exception("dead_letter.redact raised; the letter is written without its payload")
         bare = {"payload": None, "content_type": "application/json", "redrivable": False, "headers": None}
         told = letter["error"] or {}
         error = {name: told[name] for name in ("type", "code", "frames") if name in told}
@@ -142,7 +137,7 @@ def _payload(session: Session, capture: object) -> tuple[str, Any, bool]:
         return CALL, _encode.arguments(session.fn, session.args, session.kwargs), True
     except Exception:
         # The failure is on record all the same, with what can be said of the arguments.
-        _log.debug("arguments could not be encoded", exc_info=True)
+        logger.debug("arguments could not be encoded", exc_info=True)
         return "application/json", {"not_encoded": [type(value).__name__ for value in session.args]}, False
 
 
@@ -157,7 +152,7 @@ _OUTCOMES = {"failure": "exception", "ignored": "exception"}
 
 
 def _attempts(report: dict[str, Any]) -> list[dict[str, Any]]:
-    now = datetime.now(timezone.utc).timestamp() * 1000
+    now = datetime.datetime.now(datetime.timezone.utc).timestamp() * 1000
     rows = report["attempts"]
     length = max((row["started_ms"] + (row.get("duration_ms") or 0) for row in rows), default=0)
     found = []

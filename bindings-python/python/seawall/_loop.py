@@ -113,7 +113,7 @@ class Task(Protocol):
 
 def current() -> Task | None:
     """The running task; None outside of one, and in those of other libraries."""
-    if _is_trio():
+    if is_trio():
         from seawall import _loop_trio
 
         return _loop_trio.TrioTask()
@@ -130,7 +130,7 @@ def required(path: str) -> Task:
     return task
 
 
-def _is_trio() -> bool:
+def is_trio() -> bool:
     """Whether trio runs this code. A program that uses trio has imported it, and said so where sniffio looks; so we import neither."""
     trio = sys.modules.get("trio")
     if trio is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
 
 from seawall import _argument
 from seawall._argument import Picker
@@ -11,6 +10,7 @@ from seawall._durations import to_spec
 from seawall._errors import ConfigError
 from seawall._plan import Part
 from seawall._policy import Policy
+from seawall._typing import Any, Final, TypeVar
 
 Fn = TypeVar("Fn", bound=Callable[..., object])
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
 from seawall import _asyncness, _clock, _context, _events, _letters, _native, _sync
 from seawall._errors import from_native
+from seawall._late import json
 from seawall._letter import DeadLetter, RedriveReport
+from seawall._typing import Any
 
 class Plan:
     """One redrive of a queue."""

@@ -10,12 +10,12 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from seawall import _call, _clock, _context, _errors, _events, _letters, _native, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._inbox import Inbox
 from seawall._plan import Written
+from seawall._typing import Any
 
 # Real waits are cut into slices of this many seconds, so that Ctrl-C is noticed on every platform.
 _SLICE = 0.02

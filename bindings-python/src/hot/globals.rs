@@ -31,7 +31,8 @@ pub(super) struct Names {
     pub(super) resume: Py<PyAny>,
     pub(super) refusal: Py<PyAny>,
     pub(super) identity: Py<PyAny>,
-    pub(super) is_enabled: Py<PyAny>,
+    hearing: Py<PyAny>,
+    is_enabled: OnceLock<Py<PyAny>>,
     pub(super) level: Py<PyAny>,
     pub(super) retry_after: Py<PyAny>,
     pub(super) correlation_id: Py<PyAny>,
@@ -46,6 +47,17 @@ pub(super) struct Names {
     pub(super) emit: Py<PyAny>,
     pub(super) wake: Py<PyAny>,
     pub(super) method: Py<PyAny>,
+}
+
+impl Names {
+    /// Whether the log is enabled for a level: a function that is asked for late, since the log takes long to import.
+    pub(super) fn is_enabled(&self, py: Python<'_>) -> PyResult<&Py<PyAny>> {
+        if let Some(found) = self.is_enabled.get() {
+            return Ok(found);
+        }
+        let found = self.hearing.call0(py)?;
+        Ok(self.is_enabled.get_or_init(|| found))
+    }
 }
 
 // SAFETY: the pointers are never written after `set`, and what they point to is touched under the interpreter's lock only.
@@ -77,7 +89,8 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         resume: part("resume")?,
         refusal: part("refusal")?,
         identity: part("identity")?,
-        is_enabled: part("is_enabled")?,
+        hearing: part("hearing")?,
+        is_enabled: OnceLock::new(),
         level: part("level")?,
         retry_after: part("retry_after")?,
         correlation_id: part("correlation_id")?,
