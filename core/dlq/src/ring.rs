@@ -1,0 +1,128 @@
+//! Letters in memory, on their way to a store that does not take them now, or for which nobody waits.
+//!
+//! Bounded, one per process: a child of a fork begins with none of its parent's, who still writes them. A thread writes them, again and again, and ends
+//! when none are left. Nothing leaves the ring but into a store, or by [`abandon`], which gives it to a log.
+
+use std::collections::VecDeque;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use crate::PerProcess;
+use crate::chain::Target;
+use crate::letter::Parcel;
+
+/// The most letters.
+const LETTERS: usize = 1_000;
+/// The most bytes.
+const BYTES: usize = 16 << 20;
+/// How long one letter may wait for other writers.
+const WAIT: Duration = Duration::from_secs(5);
+/// Pauses between rounds in which nothing could be written.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
+
+static RING: LazyLock<PerProcess<Ring>> = LazyLock::new(PerProcess::default);
+
+struct Entry {
+    target: Target,
+    parcel: Parcel,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Entry>,
+    bytes: usize,
+    /// The thread has one in its hands.
+    busy: bool,
+    runs: bool,
+    /// Somebody wants it now.
+    hurry: bool,
+}
+
+#[derive(Default)]
+struct Ring {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// Takes a letter in; gives it back if there is no room.
+pub(crate) fn offer(target: &Target, mut parcel: Parcel) -> Result<(), Box<Parcel>> {
+    let Ok(ring) = RING.get() else { return Err(Box::new(parcel)) };
+    let size = parcel.size();
+    let mut state = ring.state.lock();
+    if state.waiting.len() >= LETTERS || state.bytes + size > BYTES {
+        return Err(Box::new(parcel));
+    }
+    if !state.runs {
+        state.runs = std::thread::Builder::new().name("seawall-letters".into()).spawn(|| RING.get().map(Ring::work)).is_ok();
+    }
+    if !state.runs {
+        return Err(Box::new(parcel));
+    }
+    state.bytes += size;
+    parcel.wait = WAIT;
+    state.waiting.push_back(Entry { target: target.clone(), parcel });
+    Ok(())
+}
+
+impl Ring {
+    fn work(&self) {
+        let (mut pause, mut failures) = (PAUSES.0, 0);
+        let mut state = self.state.lock();
+        while let Some(mut entry) = state.waiting.pop_front() {
+            state.busy = true;
+            let size = entry.parcel.size();
+            state.bytes -= size;
+            let written = MutexGuard::unlocked(&mut state, || entry.target.deliver(&mut entry.parcel));
+            state.busy = false;
+            if written.is_ok() {
+                (pause, failures) = (PAUSES.0, 0);
+            } else {
+                // To the end of the line: it must not hold up another queue's.
+                state.bytes += size;
+                state.waiting.push_back(entry);
+                failures += 1;
+            }
+            self.changed.notify_all();
+            if failures >= state.waiting.len() && !state.waiting.is_empty() {
+                if !std::mem::take(&mut state.hurry) {
+                    self.changed.wait_for(&mut state, pause);
+                }
+                (pause, failures) = ((pause * 2).min(PAUSES.1), 0);
+            }
+        }
+        state.runs = false;
+        self.changed.notify_all();
+    }
+}
+
+/// Waits until all letters in memory are written, until `by` at the latest. Tells whether they are.
+#[must_use]
+pub fn flush(by: Instant) -> bool {
+    let Ok(ring) = RING.get() else { return true };
+    let mut state = ring.state.lock();
+    while state.busy || !state.waiting.is_empty() {
+        state.hurry = true;
+        ring.changed.notify_all();
+        if ring.changed.wait_until(&mut state, by).timed_out() {
+            return !state.busy && state.waiting.is_empty();
+        }
+    }
+    true
+}
+
+/// Gives up the letters that are in memory still, each counted as lost: one line of JSON for a log for each, with the queue's name and the record, redacted.
+pub fn abandon() -> Vec<String> {
+    let Ok(ring) = RING.get() else { return Vec::new() };
+    let mut state = ring.state.lock();
+    state.bytes = 0;
+    let left = std::mem::take(&mut state.waiting);
+    drop(state);
+    left.into_iter()
+        .map(|entry| {
+            entry.target.lost();
+            entry.parcel.line()
+        })
+        .collect()
+}
