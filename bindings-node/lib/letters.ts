@@ -43,6 +43,8 @@ export interface Stats {
   readonly oldest: string | null;
   /** Failed writes of this process. */
   readonly lost: number;
+  /** Letters that this process removed because of a limit. */
+  readonly dropped: number;
 }
 
 export class DeadLetterQueue<Payload = unknown> {

@@ -47,6 +47,7 @@ export interface Native {
   cancelled(call: Handle, now: number): number[];
   classified(call: Handle, bits: number, now: number): number[];
   letterEnded(call: Handle, ok: boolean, now: number): number[];
+  letterWent(call: Handle, aside: boolean, dropped: number): void;
   fallbackEnded(call: Handle, ok: number, now: number): number[];
   callAsked(call: Handle, attempt: number, now: number): number[];
   callItem(call: Handle, attempt: number, now: number): number[];
@@ -85,6 +86,10 @@ export interface Native {
   queueOpen(queue: string, store: string | null): Promise<Handle>;
   queueDrop(queue: Handle): void;
   queuePut(queue: Handle, letter: string): Promise<string>;
+  queueWrite(queue: Handle, letter: string): Promise<string>;
+  queueWriteClosed(queue: string, store: string | null, letter: string): Promise<string>;
+  lettersFlush(timeoutMs: number): Promise<string>;
+  lettersEnd(timeoutMs: number): string[];
   queueGet(queue: Handle, id: string): Promise<string>;
   queuePeek(queue: Handle, filter: string, limit: number, cursor: string | null): Promise<string>;
   queueGroups(queue: Handle, filter: string): Promise<string>;

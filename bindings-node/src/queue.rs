@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{AsyncTask, Env, Result, Task};
 use napi_derive::napi;
@@ -103,6 +104,34 @@ pub fn queue_drop(queue: u32) {
 #[napi(ts_return_type = "Promise<string>")]
 pub fn queue_put(queue: u32, letter: String) -> Result<AsyncTask<Job>> {
     on(queue, move |queue| queue.put(&letter))
+}
+
+/// As `queuePut`; gives JSON that says what became of the letter.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_write(queue: u32, letter: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.write(&letter))
+}
+
+/// Writes a letter whose store could not be opened, along the chain.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_write_closed(queue: String, store: Option<String>, letter: String) -> AsyncTask<Job> {
+    Job::new(move || seawall_dlq::write_closed(&queue, store.as_deref().unwrap_or_default(), &letter))
+}
+
+/// Waits for letters in memory to be written, so many milliseconds at most; gives `true`, or `false`.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn letters_flush(timeout_ms: u32) -> AsyncTask<Job> {
+    Job::new(move || Ok(flushed(timeout_ms).to_string()))
+}
+
+/// The last chance of letters in memory, at the end of the process: waits on this thread, and gives up what is left, each as JSON.
+#[napi]
+pub fn letters_end(timeout_ms: u32) -> Vec<String> {
+    if flushed(timeout_ms) { Vec::new() } else { seawall_dlq::abandon() }
+}
+
+fn flushed(timeout_ms: u32) -> bool {
+    seawall_dlq::flush(Instant::now() + Duration::from_millis(timeout_ms.into()))
 }
 
 /// A letter, or `null`.

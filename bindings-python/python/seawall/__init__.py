@@ -5,6 +5,7 @@ policy; one correlation id through every log line, event, error and letter.
 """
 
 from seawall import _fork, testing
+from seawall._afterwards import aflush, flush
 from seawall._answers import dead_letter, fallback
 from seawall._classify import transient
 from seawall._config import load
@@ -51,6 +52,7 @@ __all__ = [
     "StoreError",
     "TimeoutExceededError",
     "WorstCase",
+    "aflush",
     "bulkhead",
     "chaos",
     "circuit_breaker",
@@ -61,6 +63,7 @@ __all__ = [
     "deadline",
     "failure",
     "fallback",
+    "flush",
     "headers",
     "hedge",
     "lint",

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
-from seawall import _letters, _native, _redrive
+from seawall import _letters, _native, _queues, _redrive
 from seawall._errors import ConfigError, from_native
 from seawall._letter import DeadLetter, Group, RedriveReport, Stats
 
@@ -80,7 +80,7 @@ class DeadLetterQueue:
             raise ConfigError(f"expected a queue's name, not {name!r}", path="DeadLetterQueue.name")
         self.name = name
         self._store = store
-        self._queue = _letters.open_queue(name, store)
+        self._queue = _queues.open_queue(name, store)
 
     def put(
         self,

@@ -131,7 +131,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Stats:
-    """Letters by state, the bytes of all, the time of the oldest ready one, and those that this process failed to write."""
+    """Letters by state, the bytes of all, the time of the oldest ready one, those that this process failed to write, and those that it
+    removed because of a limit."""
 
     ready: int
     leased: int
@@ -140,6 +141,7 @@ class Stats:
     bytes: int
     oldest: datetime | None
     lost: int
+    dropped: int
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> Stats:

@@ -12,13 +12,13 @@
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::letter::{Parcel, Way};
 use crate::limits::Dropped;
 use crate::queue::books_of;
 use crate::registry::default_store_url;
-use crate::{DlqError, Queue, RecordId, ring, time};
+use crate::{DlqError, Queue, RecordId, ring, time, view};
 
 /// What became of a letter.
 pub(crate) struct Sent {
@@ -27,13 +27,30 @@ pub(crate) struct Sent {
     dropped: Dropped,
     /// Why not in its store.
     cause: Option<&'static str>,
-    /// For a log.
-    line: Option<String>,
+    /// What nobody took: for a log, and for a hook.
+    lost: Option<Lost>,
+}
+
+/// A letter that no step took.
+pub(crate) struct Lost {
+    line: String,
+    letter: Value,
+}
+
+impl Lost {
+    pub(crate) fn of(parcel: &Parcel) -> Self {
+        let letter = view::letter(&parcel.record).ok().and_then(|text| serde_json::from_str(&text).ok());
+        Self { line: parcel.line(), letter: letter.unwrap_or_default() }
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({"line": self.line, "letter": self.letter})
+    }
 }
 
 impl Sent {
     fn by(id: RecordId, step: &'static str, cause: Option<&'static str>) -> Self {
-        Self { id, step, dropped: Dropped::default(), cause, line: None }
+        Self { id, step, dropped: Dropped::default(), cause, lost: None }
     }
 
     /// As the bindings read it.
@@ -44,7 +61,7 @@ impl Sent {
             "dropped": self.dropped.full,
             "expired": self.dropped.expired,
             "cause": self.cause,
-            "line": self.line,
+            "lost": self.lost.as_ref().map(Lost::json),
         })
         .to_string()
     }
@@ -87,7 +104,7 @@ pub fn write_closed(queue: &str, store_url: &str, letter_json: &str) -> Result<S
 
 pub(crate) fn send(target: &Target, queue: &str, letter_json: &str, now: i64) -> Result<Sent, DlqError> {
     let sent = Parcel::parse(queue, letter_json, now).and_then(|(parcel, way)| along(target, queue, parcel, &way));
-    if sent.as_ref().map_or(true, |sent| sent.line.is_some()) {
+    if sent.as_ref().map_or(true, |sent| sent.lost.is_some()) {
         target.lost();
     }
     sent
@@ -114,8 +131,11 @@ fn along(target: &Target, queue: &str, mut parcel: Parcel, way: &Way) -> Result<
             return Ok(Sent::by(id, "second", cause));
         }
     }
-    match ring::offer(target, parcel) {
+    // A store that there is not will not come back.
+    let is_hopeless = matches!(cause, Some("store.unsupported" | "config.invalid"));
+    let kept = if is_hopeless { Err(Box::new(parcel)) } else { ring::offer(target, parcel) };
+    match kept {
         Ok(()) => Ok(Sent::by(id, "memory", cause)),
-        Err(parcel) => Ok(Sent { line: Some(parcel.line()), ..Sent::by(id, "log", cause) }),
+        Err(parcel) => Ok(Sent { lost: Some(Lost::of(&parcel)), ..Sent::by(id, "log", cause) }),
     }
 }

@@ -129,13 +129,13 @@ impl Queue {
 
     /// As [`put`](Self::put), and tells what became of the letter: a JSON object of `id`, `step`, `dropped` (letters removed to make
     /// room), `expired` (letters removed because of their age), `cause` (the code of what kept the letter from its store, or null) and
-    /// `line` (for a log, or null). Its further keys:
+    /// `lost` (null, or the `letter` and that as a short `line` for a log). Its further keys:
     ///
     /// - `limits`: what the queue may hold, see `max_letters`, `max_bytes`, `max_age`, `retention`, `min_free` (bytes) and `when_full`
     ///   (`reject`, `drop_oldest`).
     /// - `await_durable`: false gives the letter to a thread, step `queued`. [`flush`](crate::flush) waits for it.
     /// - `chain`: true sends a letter that the store does not take on: to the `second_store` (a URL), step `second`; into memory, from
-    ///   where it is tried again, step `memory`; or, as redacted JSON in `line`, to the caller's log, step `log`. Only this last counts
+    ///   where it is tried again, step `memory`; or, redacted like all else, back to the caller in `lost`, for its log, step `log`. Only this last counts
     ///   as lost.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::PerProcess;
-use crate::chain::Target;
+use crate::chain::{Lost, Target};
 use crate::letter::Parcel;
 
 /// The most letters.
@@ -112,7 +112,8 @@ pub fn flush(by: Instant) -> bool {
     true
 }
 
-/// Gives up the letters that are in memory still, each counted as lost: one line of JSON for a log for each, with the queue's name and the record, redacted.
+/// Gives up the letters that are in memory still, each counted as lost: for each a JSON object of its
+/// `letter`, redacted, and of that as one short `line` for a log.
 pub fn abandon() -> Vec<String> {
     let Ok(ring) = RING.get() else { return Vec::new() };
     let mut state = ring.state.lock();
@@ -122,7 +123,7 @@ pub fn abandon() -> Vec<String> {
     left.into_iter()
         .map(|entry| {
             entry.target.lost();
-            entry.parcel.line()
+            Lost::of(&entry.parcel).json().to_string()
         })
         .collect()
 }
