@@ -107,6 +107,18 @@ impl Queue {
         Ok(query)
     }
 
+    /// The letters of a filter that may be redriven.
+    pub(crate) fn redrivable(&self, filter_json: &str) -> Result<Query, DlqError> {
+        let mut query = self.query("filter", filter_json)?;
+        query.default_states(&[State::Ready], &[State::Ready, State::Parked]);
+        query.states.retain(|state| matches!(state, State::Ready | State::Parked));
+        if query.states.is_empty() {
+            return Err(DlqError::invalid("filter.state: only ready and parked letters can be redriven"));
+        }
+        query.actionable = Some(true);
+        Ok(query)
+    }
+
     /// Writes a letter and gives its id; the acknowledgement is durable. All keys are optional: `payload` (any JSON, kept as
     /// written) or `payload_base64`, `content_type`, `error` (`type`, `message`, `code`, `stack` as text or lines, `causes`,
     /// `frames` as `{module, function, in_app}` innermost first, `retryable`, anything else), `attempts` (`time` as RFC 3339 or
