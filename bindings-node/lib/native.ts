@@ -74,6 +74,7 @@ export interface Native {
   /** The code to exit with, or a redrive that is left to do, as JSON. */
   cli(args: readonly string[]): string;
   cliReport(request: string, told: string): number;
+  cliProgress(request: string, ok: number, failed: number): void;
   mintId(): string;
   cleanId(text: string): string | null;
   eventLine(record: string): string;
@@ -91,6 +92,9 @@ export interface Native {
   lettersFlush(timeoutMs: number): Promise<string>;
   lettersEnd(timeoutMs: number): string[];
   queueGet(queue: Handle, id: string): Promise<string>;
+  queueJobs(queue: Handle): Promise<string>;
+  queuePause(queue: Handle, job: string): Promise<string>;
+  queueCancel(queue: Handle, job: string): Promise<string>;
   queuePeek(queue: Handle, filter: string, limit: number, cursor: string | null): Promise<string>;
   queueGroups(queue: Handle, filter: string): Promise<string>;
   queueStats(queue: Handle): Promise<string>;
@@ -99,6 +103,7 @@ export interface Native {
   queueArchive(queue: Handle, correlationId: string, operation: string): Promise<string>;
   redriveNew(queue: Handle, options: string, now: number): Promise<Handle>;
   redriveDrop(redrive: Handle): void;
+  redriveLeave(redrive: Handle): Promise<string>;
   redriveNext(redrive: Handle, now: number): Promise<string>;
   redriveDelivered(redrive: Handle, token: number, ok: boolean, error: string | null, now: number): Promise<string>;
   redriveRenew(redrive: Handle, token: number): Promise<string>;

@@ -170,6 +170,24 @@ pub fn queue_purge(queue: u32, filter: String, all: bool, dry_run: bool) -> Resu
     on(queue, move |queue| queue.purge(&filter, all, dry_run))
 }
 
+/// Redrives on record.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_jobs(queue: u32) -> Result<AsyncTask<Job>> {
+    on(queue, Queue::jobs)
+}
+
+/// Pauses a job; gives `true`, or `false` if it has ended.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_pause(queue: u32, job: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.pause(&job).map(|done| done.to_string()))
+}
+
+/// Cancels a job; gives `true`, or `false` if it has ended.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_cancel(queue: u32, job: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.cancel(&job).map(|done| done.to_string()))
+}
+
 /// Archives the open letters of one call as recovered; gives how many.
 #[napi(ts_return_type = "Promise<string>")]
 pub fn queue_archive(queue: u32, correlation_id: String, operation: String) -> Result<AsyncTask<Job>> {
@@ -199,6 +217,12 @@ fn during(redrive: u32, work: impl FnOnce(&Redrive) -> std::result::Result<Strin
 #[napi(ts_return_type = "Promise<string>")]
 pub fn redrive_next(redrive: u32, now_ms: f64) -> Result<AsyncTask<Job>> {
     during(redrive, move |redrive| redrive.next(now_ms as u64))
+}
+
+/// Stops early; a job is paused.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn redrive_leave(redrive: u32) -> Result<AsyncTask<Job>> {
+    during(redrive, |redrive| redrive.leave().map(|()| String::new()))
 }
 
 /// Answers for one delivery; gives `true`, or `false` if its lease was lost.

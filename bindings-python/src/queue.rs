@@ -55,6 +55,18 @@ impl Queue {
         inside(py, || self.inner.park(filter)).map_err(|why| error::dlq(&why))
     }
 
+    fn jobs(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| self.inner.jobs()).map_err(|why| error::dlq(&why))
+    }
+
+    fn pause(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
+        py.detach(|| self.inner.pause(job)).map_err(|why| error::dlq(&why))
+    }
+
+    fn cancel(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
+        py.detach(|| self.inner.cancel(job)).map_err(|why| error::dlq(&why))
+    }
+
     fn archive(&self, py: Python<'_>, correlation_id: &str, operation: &str) -> PyResult<u64> {
         inside(py, || self.inner.archive(correlation_id, operation)).map_err(|why| error::dlq(&why))
     }
@@ -112,6 +124,10 @@ impl Redrive {
 
     fn released(&self, py: Python<'_>, token: u64) -> PyResult<bool> {
         inside(py, || self.inner.released(token)).map_err(|why| error::dlq(&why))
+    }
+
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.leave()).map_err(|why| error::dlq(&why))
     }
 
     fn renew(&self, py: Python<'_>, token: u64) -> PyResult<bool> {

@@ -25,7 +25,7 @@ from seawall._errors import (
     failure,
 )
 from seawall._events import JsonFormatter, on_event
-from seawall._letter import DeadLetter, RedriveReport
+from seawall._letter import DeadLetter, RedriveJob, RedriveReport
 from seawall._lint import Finding, WorstCase, lint
 from seawall._policy import Policy, policy, policy_of
 from seawall._snapshot import metrics, snapshot
@@ -46,6 +46,7 @@ __all__ = [
     "JsonFormatter",
     "Policy",
     "RateLimitedError",
+    "RedriveJob",
     "RedriveReport",
     "RejectedError",
     "SeawallError",
