@@ -470,37 +470,5 @@ export interface ChaosData {
   abortWhen?: { breaker?: 'open'; policy?: string; failureRatio?: number; minimumThroughput?: number };
 }
 
-/** Each metric's type and its labels besides `policy`. */
-export const METRICS: Readonly<Record<string, readonly [string, readonly string[]]>> = {
-  /** Calls that ended: success, failure, timeout, rejected, cancelled, fallback. */
-  seawall_calls_total: ['counter', ['outcome']],
-  /** Attempts that ended: success, failure, cancelled, ignored. */
-  seawall_attempts_total: ['counter', ['outcome']],
-  /** Attempts beyond the first. */
-  seawall_retries_total: ['counter', []],
-  /** Transitions of the circuit breaker, by the state entered. */
-  seawall_breaker_transitions_total: ['counter', ['to']],
-  /** 1 for the state the circuit breaker is in, 0 for the others. */
-  seawall_breaker_state: ['gauge', ['state']],
-  /** Bulkhead slots in use. */
-  seawall_bulkhead_in_flight: ['gauge', []],
-  /** Calls waiting for a bulkhead slot. */
-  seawall_bulkhead_queued: ['gauge', []],
-  /** Calls that a fallback answered. */
-  seawall_fallbacks_total: ['counter', []],
-  /** Dead letters written. */
-  seawall_dlq_written_total: ['counter', []],
-  /** Failed calls that could not be recorded. */
-  seawall_dlq_lost_total: ['counter', []],
-  /** Dead letters that their store did not take, and a later step of the chain did. */
-  seawall_dlq_fallback_total: ['counter', []],
-  /** Dead letters removed because their queue was full, or they were too old. */
-  seawall_dlq_dropped_total: ['counter', []],
-  /** Attempts that chaos struck. */
-  seawall_chaos_injections_total: ['counter', []],
-  /** Calls whose key found no room and shared the overflow state. */
-  seawall_keys_overflow_total: ['counter', []],
-};
-
 /** Where a port has each of its words, and how many it has. */
 export const PORT = { EVEN: 0, ODD: 1, GENERATION: 2, CREDIT: 3, BEGUN: 4, PASSED: 5, SLOTS: 6, ELSEWHERE: 7, IN_USE: 8, WORDS: 9 } as const;
