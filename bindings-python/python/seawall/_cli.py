@@ -39,7 +39,7 @@ def _redrive(request: str) -> int:
         report = asyncio.run(queue.aredrive(handler, **given))
     else:
         report = queue.redrive(handler, **given)
-    told = {"ok": report.ok, "failed": report.failed, "skipped": report.skipped, "remaining": report.remaining}
+    told: dict[str, Any] = {"ok": report.ok, "failed": report.failed, "skipped": report.skipped, "remaining": report.remaining}
     told |= {"stopped": report.stopped, "job": report.job, "arrived": report.arrived}
     return _native.cli_report(request, json.dumps(told))
 

@@ -162,7 +162,8 @@ def _duration(value: Any, default: str) -> str:
 
 
 def _limits(options: dict[str, Any]) -> dict[str, Any] | None:
-    found = {name: options[name] for name in ("max_letters", "max_bytes", "min_free", "when_full") if name in options}
+    names = ("max_letters", "max_bytes", "min_free", "when_full")
+    found: dict[str, Any] = {name: options[name] for name in names if name in options}
     for name in ("max_age", "retention"):
         if name in options:
             found[name] = _duration(options[name], "")
