@@ -10,7 +10,6 @@
 //! A failure of a letter that is being redriven is added to that letter, which lies in its store, so it knows no second one.
 
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use serde_json::{Value, json};
 
@@ -75,11 +74,10 @@ pub(crate) enum Target {
 }
 
 impl Target {
-    pub(crate) fn deliver(&self, parcel: &mut Parcel) -> Result<(RecordId, Dropped), DlqError> {
-        parcel.write.by = Instant::now() + parcel.wait;
+    pub(crate) fn deliver(&self, parcel: &Parcel) -> Result<(RecordId, Dropped), DlqError> {
         match self {
-            Self::Open(queue) => queue.deliver(parcel),
-            Self::Place(queue, url) => Queue::open(queue, url)?.deliver(parcel),
+            Self::Open(queue) => queue.deliver(parcel, &parcel.step()),
+            Self::Place(queue, url) => Queue::open(queue, url)?.deliver(parcel, &parcel.step()),
         }
     }
 
@@ -119,14 +117,13 @@ fn along(target: &Target, queue: &str, mut parcel: Parcel, way: &Way) -> Result<
             Err(back) => parcel = *back,
         }
     }
-    let cause = match target.deliver(&mut parcel) {
+    let cause = match target.deliver(&parcel) {
         Ok((id, dropped)) => return Ok(Sent { dropped, ..Sent::by(id, "store", None) }),
         Err(why) if !way.chain => return Err(why),
         Err(why) => Some(why.code),
     };
     if let Some(url) = way.second_store.as_deref().filter(|_| parcel.refailed.is_none()) {
-        parcel.write.by = Instant::now() + parcel.wait;
-        let taken = Queue::open(queue, url).and_then(|second| second.append(&parcel));
+        let taken = Queue::open(queue, url).and_then(|second| second.append(&parcel, &parcel.step()));
         if let Ok(id) = taken {
             return Ok(Sent::by(id, "second", cause));
         }

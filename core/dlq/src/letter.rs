@@ -133,6 +133,11 @@ impl Parcel {
         Ok((Self { record, refailed, write, wait, limits }, way))
     }
 
+    /// How to write it at one step of its way, from now.
+    pub(crate) fn step(&self) -> Write {
+        Write { by: Instant::now() + self.wait, ..self.write }
+    }
+
     /// About how much memory it takes.
     pub(crate) fn size(&self) -> usize {
         self.record.payload.len() + 1024

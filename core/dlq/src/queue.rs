@@ -11,7 +11,7 @@ use crate::chain::{self, Sent, Target};
 use crate::letter::Parcel;
 use crate::limits::{Books, Door, Dropped, Limits};
 use crate::registry::{default_store_url, store_at};
-use crate::store::{Appended, DeadLetterStore, Page};
+use crate::store::{Appended, DeadLetterStore, Page, Write};
 use crate::{DlqError, Query, RecordId, State, time, view};
 
 /// The longest queue name, in bytes.
@@ -161,8 +161,7 @@ impl Queue {
     }
 
     /// Writes a letter to this queue's store.
-    pub(crate) fn deliver(&self, parcel: &Parcel) -> Result<(RecordId, Dropped), DlqError> {
-        let write = &parcel.write;
+    pub(crate) fn deliver(&self, parcel: &Parcel, write: &Write) -> Result<(RecordId, Dropped), DlqError> {
         if let Some(refailed) = &parcel.refailed
             && let Some(id) = self.store.refail(refailed, write)?
         {
@@ -171,7 +170,7 @@ impl Queue {
         let record = &parcel.record;
         let door = Door { store: &*self.store, queue: &self.name, books: &self.books, by: write.by, now: write.now };
         let full = if parcel.limits == Limits::default() { 0 } else { door.admit(&parcel.limits, record.to_bytes()?.len() as u64)? };
-        let stored = self.append(parcel)?;
+        let stored = self.append(parcel, write)?;
         // The letter is written; what is too old can go another time.
         let expired = door.sweep(&parcel.limits).unwrap_or(0);
         let dropped = Dropped { full, expired };
@@ -180,9 +179,9 @@ impl Queue {
     }
 
     /// Adds a letter to this queue's store, whatever it holds.
-    pub(crate) fn append(&self, parcel: &Parcel) -> Result<RecordId, DlqError> {
+    pub(crate) fn append(&self, parcel: &Parcel, write: &Write) -> Result<RecordId, DlqError> {
         // A merged letter keeps the id that its writer got; `get` knows both.
-        match self.store.append(std::slice::from_ref(&parcel.record), &parcel.write)?.first() {
+        match self.store.append(std::slice::from_ref(&parcel.record), write)?.first() {
             Some(Appended::Stored(_) | Appended::Merged(_)) => Ok(parcel.record.id),
             None => Err(DlqError::failed("letter: the store acknowledged nothing")),
         }

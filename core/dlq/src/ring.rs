@@ -4,7 +4,7 @@
 //! when none are left. Nothing leaves the ring but into a store, or by [`abandon`], which gives it to a log.
 
 use std::collections::VecDeque;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -22,6 +22,9 @@ const WAIT: Duration = Duration::from_secs(5);
 /// Pauses between rounds in which nothing could be written.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
+/// How long the end waits for what is being written.
+const LAST: Duration = Duration::from_millis(500);
+
 static RING: LazyLock<PerProcess<Ring>> = LazyLock::new(PerProcess::default);
 
 struct Entry {
@@ -31,10 +34,10 @@ struct Entry {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Entry>,
+    waiting: VecDeque<Arc<Entry>>,
     bytes: usize,
-    /// The thread has one in its hands.
-    busy: bool,
+    /// What the thread has in its hands.
+    busy: Option<Arc<Entry>>,
     runs: bool,
     /// Somebody wants it now.
     hurry: bool,
@@ -62,7 +65,7 @@ pub(crate) fn offer(target: &Target, mut parcel: Parcel) -> Result<(), Box<Parce
     }
     state.bytes += size;
     parcel.wait = WAIT;
-    state.waiting.push_back(Entry { target: target.clone(), parcel });
+    state.waiting.push_back(Arc::new(Entry { target: target.clone(), parcel }));
     Ok(())
 }
 
@@ -70,12 +73,12 @@ impl Ring {
     fn work(&self) {
         let (mut pause, mut failures) = (PAUSES.0, 0);
         let mut state = self.state.lock();
-        while let Some(mut entry) = state.waiting.pop_front() {
-            state.busy = true;
+        while let Some(entry) = state.waiting.pop_front() {
+            state.busy = Some(entry.clone());
             let size = entry.parcel.size();
             state.bytes -= size;
-            let written = MutexGuard::unlocked(&mut state, || entry.target.deliver(&mut entry.parcel));
-            state.busy = false;
+            let written = MutexGuard::unlocked(&mut state, || entry.target.deliver(&entry.parcel));
+            state.busy = None;
             if written.is_ok() {
                 (pause, failures) = (PAUSES.0, 0);
             } else {
@@ -102,11 +105,11 @@ impl Ring {
 pub fn flush(by: Instant) -> bool {
     let Ok(ring) = RING.get() else { return true };
     let mut state = ring.state.lock();
-    while state.busy || !state.waiting.is_empty() {
+    while state.busy.is_some() || !state.waiting.is_empty() {
         state.hurry = true;
         ring.changed.notify_all();
         if ring.changed.wait_until(&mut state, by).timed_out() {
-            return !state.busy && state.waiting.is_empty();
+            return state.busy.is_none() && state.waiting.is_empty();
         }
     }
     true
@@ -117,8 +120,13 @@ pub fn flush(by: Instant) -> bool {
 pub fn abandon() -> Vec<String> {
     let Ok(ring) = RING.get() else { return Vec::new() };
     let mut state = ring.state.lock();
+    let by = Instant::now() + LAST;
+    // What is in the thread's hands is written, or comes back.
+    while state.busy.is_some() && !ring.changed.wait_until(&mut state, by).timed_out() {}
     state.bytes = 0;
-    let left = std::mem::take(&mut state.waiting);
+    let mut left = std::mem::take(&mut state.waiting);
+    // Or hangs: it may be written after all, but nobody will hear of it.
+    left.extend(state.busy.clone());
     drop(state);
     left.into_iter()
         .map(|entry| {
