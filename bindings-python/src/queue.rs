@@ -27,7 +27,7 @@ impl Queue {
 
     /// As `put`, and says what became of the letter.
     fn write(&self, py: Python<'_>, letter: &str) -> PyResult<String> {
-        py.detach(|| self.inner.write(letter)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.write(letter)).map_err(|why| error::dlq(&why))
     }
 
     fn get(&self, py: Python<'_>, id: &str) -> PyResult<Option<String>> {
@@ -56,15 +56,15 @@ impl Queue {
     }
 
     fn jobs(&self, py: Python<'_>) -> PyResult<String> {
-        py.detach(|| self.inner.jobs()).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.jobs()).map_err(|why| error::dlq(&why))
     }
 
     fn pause(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
-        py.detach(|| self.inner.pause(job)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.pause(job)).map_err(|why| error::dlq(&why))
     }
 
     fn cancel(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
-        py.detach(|| self.inner.cancel(job)).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.cancel(job)).map_err(|why| error::dlq(&why))
     }
 
     fn archive(&self, py: Python<'_>, correlation_id: &str, operation: &str) -> PyResult<u64> {
@@ -84,10 +84,10 @@ fn inside<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
 #[pyfunction]
 #[pyo3(signature = (name, store, letter))]
 pub(crate) fn write_closed(py: Python<'_>, name: &str, store: Option<&str>, letter: &str) -> PyResult<String> {
-    py.detach(|| seawall_dlq::write_closed(name, store.unwrap_or_default(), letter)).map_err(|why| error::dlq(&why))
+    inside(py, || seawall_dlq::write_closed(name, store.unwrap_or_default(), letter)).map_err(|why| error::dlq(&why))
 }
 
-/// Waits for letters in memory to be written, so many milliseconds at most. Tells whether they are.
+/// Not inside: the thread that writes them must get there. Waits for letters in memory to be written, so many milliseconds at most. Tells whether they are.
 #[pyfunction]
 pub(crate) fn flush_letters(py: Python<'_>, timeout_ms: u32) -> bool {
     py.detach(|| seawall_dlq::flush(Instant::now() + Duration::from_millis(timeout_ms.into())))
@@ -127,7 +127,7 @@ impl Redrive {
     }
 
     fn leave(&self, py: Python<'_>) -> PyResult<()> {
-        py.detach(|| self.inner.leave()).map_err(|why| error::dlq(&why))
+        inside(py, || self.inner.leave()).map_err(|why| error::dlq(&why))
     }
 
     fn renew(&self, py: Python<'_>, token: u64) -> PyResult<bool> {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -133,3 +134,23 @@ def test_a_process_that_ends_writes_what_waits_in_memory_or_says_what_it_loses(s
     out, err = run()
     assert out == "dlq.lost exit\nlost 7\n"
     assert json.loads(err.partition("seawall: dead letter lost: ")[2])["args"] == [7]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_while_letters_wait_in_memory_doubles_and_loses_none(store: str) -> None:
+    part = seawall.dead_letter("orders", store=store, await_durable=False)
+    for n in range(20):
+        call(part, n)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            call(part, 100)
+            code = 0 if seawall.flush("30s") else 2
+        finally:
+            os._exit(code)
+    call(part, 200)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert seawall.flush("30s")
+    found = [letter.args for letter in DeadLetterQueue("orders", store=store).peek()]
+    assert sorted(args[0] for args in found if args) == [*range(20), 100, 200]

@@ -11,6 +11,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::PerProcess;
 use crate::chain::{Lost, Target};
+use crate::fork;
 use crate::letter::Parcel;
 
 /// The most letters.
@@ -77,7 +78,11 @@ impl Ring {
             state.busy = Some(entry.clone());
             let size = entry.parcel.size();
             state.bytes -= size;
-            let written = MutexGuard::unlocked(&mut state, || entry.target.deliver(&entry.parcel));
+            let written = MutexGuard::unlocked(&mut state, || {
+                // No fork comes between.
+                let _inside = fork::inside();
+                entry.target.deliver(&entry.parcel)
+            });
             state.busy = None;
             if written.is_ok() {
                 (pause, failures) = (PAUSES.0, 0);
@@ -100,7 +105,7 @@ impl Ring {
     }
 }
 
-/// Waits until all letters in memory are written, until `by` at the latest. Tells whether they are.
+/// Waits until all letters in memory are written, until `by` at the latest. Tells whether they are. Not to be called [`inside`](crate::fork::inside).
 #[must_use]
 pub fn flush(by: Instant) -> bool {
     let Ok(ring) = RING.get() else { return true };
@@ -128,6 +133,7 @@ pub fn abandon() -> Vec<String> {
     // Or hangs: it may be written after all, but nobody will hear of it.
     left.extend(state.busy.clone());
     drop(state);
+    let _inside = fork::inside();
     left.into_iter()
         .map(|entry| {
             entry.target.lost();
