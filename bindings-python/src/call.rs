@@ -96,6 +96,10 @@ impl Call {
         self.step(py, |call, now| call.letter_ended(now, ok))
     }
 
+    fn letter_went(&self, aside: bool, dropped: u32) {
+        self.inner.lock().letter_went(aside, dropped);
+    }
+
     fn fallback_ended<'py>(&self, py: Python<'py>, ok: u8) -> PyResult<Bound<'py, PyList>> {
         self.step(py, |call, now| call.fallback_ended(now, ok))
     }

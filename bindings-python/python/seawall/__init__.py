@@ -5,6 +5,7 @@ policy; one correlation id through every log line, event, error and letter.
 """
 
 from seawall import _fork
+from seawall._afterwards import aflush, flush
 from seawall._answers import dead_letter, fallback
 from seawall._classify import transient
 from seawall._context import Current, correlate, correlation_id, current, deadline, headers, receive
@@ -34,13 +35,14 @@ if TYPE_CHECKING:
     from seawall._config import load
     from seawall._dead_letters import DeadLetterQueue
     from seawall._json_formatter import JsonFormatter
-    from seawall._letter import DeadLetter, RedriveReport
+    from seawall._letter import DeadLetter, RedriveJob, RedriveReport
 else:
     # What most programs never touch, or not before they run, and what its modules import.
     _ON_DEMAND = {
         "DeadLetter": "_letter",
         "DeadLetterQueue": "_dead_letters",
         "JsonFormatter": "_json_formatter",
+        "RedriveJob": "_letter",
         "RedriveReport": "_letter",
         "load": "_config",
         "testing": "testing",
@@ -73,12 +75,14 @@ __all__ = [
     "JsonFormatter",
     "Policy",
     "RateLimitedError",
+    "RedriveJob",
     "RedriveReport",
     "RejectedError",
     "SeawallError",
     "StoreError",
     "TimeoutExceededError",
     "WorstCase",
+    "aflush",
     "bulkhead",
     "chaos",
     "circuit_breaker",
@@ -89,6 +93,7 @@ __all__ = [
     "deadline",
     "failure",
     "fallback",
+    "flush",
     "headers",
     "hedge",
     "lint",

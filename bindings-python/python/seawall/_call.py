@@ -162,6 +162,8 @@ class Session:
         # Letters of calls inside this one; an outer retry's success recovers them.
         self.inner_letters: list[_context.Written] = (frame and frame.letters) or []
         self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
+        # What is left of a letter that nobody took, and who is to be told.
+        self.letter_lost: tuple[dict[str, Any], Callable[[Any], object] | None] | None = None
         self.attempt = 1 if native else 0
         # Attempts that were started and have not been reported as ended.
         self.running: set[int] = {1} if native else set()

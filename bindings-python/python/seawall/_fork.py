@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 
-from seawall import _call, _context, _late, _letters, _native, _plan, _stale, _sync
+from seawall import _call, _context, _late, _native, _plan, _queues, _stale, _sync
 
 # In the order in which threads take one inside of another. They may be held by the very thread that forks.
-_LOCKS = (_letters._queues_lock, _plan._lock, _stale._lock, _call.tickets._lock, _sync._abandoned_lock)
+_LOCKS = (_queues._queues_lock, _plan._lock, _stale._lock, _call.tickets._lock, _sync._abandoned_lock)
 
 
 def _before() -> None:

@@ -97,6 +97,8 @@ EventName = Literal[
     "fallback.stale_skipped",
     "bulkhead.limit_changed",
     "chaos.aborted",
+    "dlq.fallback",
+    "dlq.dropped",
 ]
 
 # Every event.
@@ -128,6 +130,8 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "fallback.stale_skipped",
     "bulkhead.limit_changed",
     "chaos.aborted",
+    "dlq.fallback",
+    "dlq.dropped",
 )
 
 Strategy = Literal[
@@ -205,6 +209,8 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "fallback.stale_skipped": ("warning", ("reason",)),  # A call cannot be told apart by value, so its result is not kept; said once per policy.
     "bulkhead.limit_changed": ("info", ("from", "to", "reason",)),  # The adaptive limit moved: there is `room`, or because of `latency`, `throughput` or `drops`.
     "chaos.aborted": ("warning", ("reason",)),  # `abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.
+    "dlq.fallback": ("error", ("queue", "letter_id", "step", "cause",)),  # The store did not take the letter, and why; it went to the `second` store, or waits in `memory` to be written.
+    "dlq.dropped": ("error", ("queue", "letters", "reason",)),  # Letters were removed because of a limit: the queue is `full`, or they were too old (`age`).
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.
@@ -223,10 +229,20 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     "dead_letter": {
         "queue": "the policy's name",  # The queue that failed calls are recorded in.
         "store": "$SEAWALL_STORE",  # Where the queue lives: `sqlite:///directory` or `memory:`.
+        "second_store": "",  # Where a letter goes that the store does not take.
         "capture": "",  # Gives the payload to record from the call's arguments; default: the arguments.
         "idempotency_key": "",  # Gives the idempotency key from the call's arguments.
         "redact": "",  # Takes the record and returns it without what must not be kept.
+        "durability": "fsync",  # What a written record outlives: the machine, if its disk honours flushes, or only the process.
+        "await_durable": "true",  # Whether the caller waits until the record is written. If not, a thread writes it, from memory that is bounded.
         "write_timeout": "250ms",  # How long the caller waits for the record to be written.
+        "max_letters": "",  # The most letters that the queue holds.
+        "max_bytes": "",  # The most bytes that the queue's records take.
+        "max_age": "",  # Letters older than this are removed, and counted.
+        "retention": "",  # Recovered letters are removed after so long.
+        "min_free": "",  # The bytes that stay free on the store's disk.
+        "when_full": "reject",  # What a full queue does: it refuses the letter, which goes on along the chain, or removes the oldest ones.
+        "on_lost": "",  # Called with a letter that could not be kept anywhere.
         "on": "",  # Which final errors are recorded; default: all but cancellation.
         "ignore": "",  # Which final errors are not recorded.
     },
@@ -322,6 +338,8 @@ METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
     "seawall_fallbacks_total": ("counter", ()),  # Calls that a fallback answered.
     "seawall_dlq_written_total": ("counter", ()),  # Dead letters written.
     "seawall_dlq_lost_total": ("counter", ()),  # Failed calls that could not be recorded.
+    "seawall_dlq_fallback_total": ("counter", ()),  # Dead letters that their store did not take, and a later step of the chain did.
+    "seawall_dlq_dropped_total": ("counter", ()),  # Dead letters removed because their queue was full, or they were too old.
     "seawall_chaos_injections_total": ("counter", ()),  # Attempts that chaos struck.
     "seawall_keys_overflow_total": ("counter", ()),  # Calls whose key found no room and shared the overflow state.
 }

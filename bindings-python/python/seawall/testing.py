@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from seawall import _clock, _letters, _native, _plan, _watch
+from seawall import _clock, _native, _plan, _queues, _watch
 from seawall._durations import Duration, to_ms
 
 # Real seconds that `advance` waits for woken calls to come to rest: foreign code that blocks must not block it for ever.
@@ -121,7 +121,7 @@ def reset() -> None:
 def _forget(seed: int | None) -> None:
     _watch.stop()
     _native.reset_all(seed)
-    _letters.forget_queues()
+    _queues.forget_queues()
     _plan.note_reset()
 
 

@@ -220,6 +220,11 @@ impl Call {
         self.step(now, Input::LetterEnded(ok))
     }
 
+    /// For the metrics: the letter went another way than to its store, and so many others had to go for it.
+    pub fn letter_went(&self, aside: bool, dropped: u32) {
+        self.policy.counters.letter_went(aside, dropped);
+    }
+
     /// A fallback step returned (1), failed (0), was cancelled (2) or had nothing stale to give (3).
     pub fn fallback_ended(&mut self, now: u64, ok: u8) -> Vec<Op> {
         let end = match ok {
