@@ -39,4 +39,5 @@ def _in_child() -> None:
 def register() -> None:
     """Once per process."""
     if hasattr(os, "register_at_fork"):
+        _late.registers()
         os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

@@ -73,7 +73,13 @@ else:
 
 
 # Whether it registered for forks before us, so that it comes after us when one begins.
-_logging_is_older = "logging" in sys.modules
+_logging_is_older = False
+
+
+def registers() -> None:
+    """Says that the package registers for forks now."""
+    global _logging_is_older
+    _logging_is_older = "logging" in sys.modules
 
 
 def load() -> None:
