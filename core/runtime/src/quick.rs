@@ -12,7 +12,7 @@
 
 use seawall_engine::pipeline::Admitted;
 use seawall_engine::policy::breaker::{Ask, Permit, State, Window};
-use seawall_engine::policy::bulkhead::Answer as Slot;
+use seawall_engine::policy::bulkhead::{Answer as Slot, Waiters};
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
 
@@ -106,6 +106,10 @@ pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> St
     }
     if let Some((bulkhead, word, waiters)) = grip.bulkhead() {
         if bulkhead.enter(word, waiters, false) != Slot::Entered {
+            // Maybe a slot has lapsed.
+            if waiters.next_lapse() <= clock::now() {
+                return Start::Slow;
+            }
             return refused(grip, "bulkhead.full", None, quiet);
         }
         begun.slot = true;
