@@ -55,7 +55,7 @@ class Clock:
 
 def _in_loop() -> bool:
     loops = sys.modules.get("seawall._loop")
-    if loops is not None and loops._is_trio():
+    if loops is not None and loops.is_trio():
         return True
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
@@ -71,7 +71,7 @@ async def _settle(virtual: _clock.VirtualTime) -> None:
     """Lets tasks run until none is ready and no thread works for one."""
     from seawall import _loop
 
-    if _loop._is_trio():
+    if _loop.is_trio():
         from seawall import _loop_trio
 
         await _loop_trio.rest(virtual)

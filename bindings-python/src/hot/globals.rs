@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::symbols::Symbols;
+use super::{frames, running};
 
 /// Functions and objects of the package, and functions of the interpreter.
 pub(super) struct Globals {
@@ -46,6 +47,10 @@ pub(super) struct Names {
     pub(super) emit: Py<PyAny>,
     pub(super) wake: Py<PyAny>,
     pub(super) method: Py<PyAny>,
+    pub(super) loop_functions: Py<PyAny>,
+    pub(super) alarm: Py<PyAny>,
+    pub(super) arm: Py<PyAny>,
+    pub(super) disarm: Py<PyAny>,
 }
 
 // SAFETY: the pointers are never written after `set`, and what they point to is touched under the interpreter's lock only.
@@ -60,6 +65,10 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 static HOOKS: AtomicBool = AtomicBool::new(false);
 /// How many deadlines stand in contexts.
 static DEADLINES: AtomicUsize = AtomicUsize::new(0);
+/// How many calls have a limit of time that no context speaks of.
+static LIMITED: AtomicUsize = AtomicUsize::new(0);
+/// Whether a cancellation of a task can be told from another, and taken back.
+static CUTS: AtomicBool = AtomicBool::new(false);
 /// How many modules were loaded when we last looked whether greenlets are among them.
 static MODULES: AtomicIsize = AtomicIsize::new(-1);
 static GREENLETS: AtomicBool = AtomicBool::new(false);
@@ -91,6 +100,10 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         emit: part("emit")?,
         wake: part("wake")?,
         method: part("method")?,
+        loop_functions: part("loop_functions")?,
+        alarm: part("alarm")?,
+        arm: part("arm")?,
+        disarm: part("disarm")?,
     };
     let made = Globals {
         symbols,
@@ -101,6 +114,7 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         modules: modules.into_ptr(),
         names,
     };
+    CUTS.store(part("can_cut")?.is_truthy(parts.py())?, Ordering::Relaxed);
     let _ = GLOBALS.set(made);
     Ok(())
 }
@@ -140,6 +154,18 @@ pub(super) fn deadline_comes() {
 
 pub(super) fn deadline_goes() {
     DEADLINES.fetch_sub(1, Ordering::Relaxed);
+}
+
+pub(super) fn limit_comes() {
+    LIMITED.fetch_add(1, Ordering::Relaxed);
+}
+
+pub(super) fn limit_goes() {
+    LIMITED.fetch_sub(1, Ordering::Relaxed);
+}
+
+pub(super) fn can_cut() -> bool {
+    CUTS.load(Ordering::Relaxed)
 }
 
 /// Whether anything of this process may switch greenlets.
@@ -208,6 +234,7 @@ impl Globals {
     #[inline]
     pub(super) fn has_deadline(&self) -> bool {
         // SAFETY: `Py_None` is alive for good.
-        DEADLINES.load(Ordering::Relaxed) > 0 && self.read(self.deadline) != unsafe { ffi::Py_None() }
+        let is_said = DEADLINES.load(Ordering::Relaxed) > 0 && self.read(self.deadline) != unsafe { ffi::Py_None() };
+        is_said || LIMITED.load(Ordering::Relaxed) > 0 && (frames::are_limited() || running::is_limited(self.read(self.current)))
     }
 }
