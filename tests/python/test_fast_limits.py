@@ -27,8 +27,8 @@ pytestmark = [
 async def advance(clock: testing.Clock, ms: int) -> None:
     """Moves virtual time on, timer by timer, with the loop's work between them."""
     virtual = clock._virtual
-    target = round(clock.now * 1000 + ms) * _clock.MS
     await testing._settle(virtual)
+    target = round(clock.now * 1000 + ms) * _clock.MS
     while virtual.step(target):
         await testing._settle(virtual)
     await testing._settle(virtual)
