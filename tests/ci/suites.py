@@ -77,7 +77,7 @@ SUITES = [
         "python-drivers",
         pytest(
             "tests/python",
-            *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context", "fast_limits")),
+            *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context", "fast_limits", "fast_trio")),
         ),
         counts.pytest,
         env={"SEAWALL_FAST": "0"},

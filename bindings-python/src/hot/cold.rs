@@ -102,7 +102,7 @@ fn run(py: Python<'_>, guarded: &Guarded, args: &Bound<'_, PyAny>, kwargs: &Boun
 /// Takes another hold. `None` with the error set if the policy could not be resolved.
 #[cold]
 pub(super) fn renewed(guarded: &Guarded) -> Option<Rc<Hold>> {
-    guarded.globals.look_for_greenlets();
+    guarded.globals.look_at_modules();
     let epoch = globals::epoch();
     let made = Python::attach(|py| match take_hold(py, guarded, epoch) {
         Ok(hold) => Some(hold),

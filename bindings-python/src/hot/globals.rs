@@ -48,6 +48,7 @@ pub(super) struct Names {
     pub(super) wake: Py<PyAny>,
     pub(super) method: Py<PyAny>,
     pub(super) loop_functions: Py<PyAny>,
+    pub(super) is_in_trio: Py<PyAny>,
     pub(super) alarm: Py<PyAny>,
     pub(super) arm: Py<PyAny>,
     pub(super) disarm: Py<PyAny>,
@@ -69,9 +70,10 @@ static DEADLINES: AtomicUsize = AtomicUsize::new(0);
 static LIMITED: AtomicUsize = AtomicUsize::new(0);
 /// Whether a cancellation of a task can be told from another, and taken back.
 static CUTS: AtomicBool = AtomicBool::new(false);
-/// How many modules were loaded when we last looked whether greenlets are among them.
+/// How many modules were loaded when we last looked whether greenlets or trio are among them.
 static MODULES: AtomicIsize = AtomicIsize::new(-1);
 static GREENLETS: AtomicBool = AtomicBool::new(false);
+static TRIO: AtomicBool = AtomicBool::new(false);
 /// The type of guarded functions, once there is one.
 pub(super) static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -101,6 +103,7 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         wake: part("wake")?,
         method: part("method")?,
         loop_functions: part("loop_functions")?,
+        is_in_trio: part("is_in_trio")?,
         alarm: part("alarm")?,
         arm: part("arm")?,
         disarm: part("disarm")?,
@@ -173,6 +176,11 @@ pub(super) fn has_greenlets() -> bool {
     GREENLETS.load(Ordering::Relaxed)
 }
 
+/// Whether a task of trio may run in this process.
+pub(super) fn has_trio() -> bool {
+    TRIO.load(Ordering::Relaxed)
+}
+
 impl Globals {
     /// Whether no module was loaded since we last looked. Greenlets interleave calls on one thread, which `frames.rs` cannot tell apart; a
     /// process that loads them gets the drivers, and a new module is how it would.
@@ -183,14 +191,15 @@ impl Globals {
     }
 
     #[cold]
-    pub(super) fn look_for_greenlets(&self) {
+    pub(super) fn look_at_modules(&self) {
         // SAFETY: as above; the name is a literal that ends with a zero, and an answer is borrowed and only compared.
-        let (count, found) = unsafe {
-            let found = ffi::PyDict_GetItemString(self.modules, c"greenlet".as_ptr());
-            (ffi::PyDict_Size(self.modules), !found.is_null())
-        };
-        MODULES.store(count, Ordering::Relaxed);
-        if found && !GREENLETS.swap(true, Ordering::Relaxed) {
+        let is_loaded = |name: &core::ffi::CStr| unsafe { !ffi::PyDict_GetItemString(self.modules, name.as_ptr()).is_null() };
+        // SAFETY: as above.
+        MODULES.store(unsafe { ffi::PyDict_Size(self.modules) }, Ordering::Relaxed);
+        if is_loaded(c"trio") {
+            TRIO.store(true, Ordering::Relaxed);
+        }
+        if is_loaded(c"greenlet") && !GREENLETS.swap(true, Ordering::Relaxed) {
             make_stale();
         }
     }

@@ -19,9 +19,9 @@ use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyList;
-use seawall_runtime::{clock, quick};
+use seawall_runtime::{Grip, clock, quick};
 
-use super::globals;
+use super::globals::{self, Globals};
 use super::lanes::{self, Place};
 use super::later;
 use super::running::{self, Running};
@@ -122,6 +122,24 @@ impl Limited {
             globals::limit_goes();
         }
     }
+}
+
+/// Whether the call has limits and runs in trio: what cuts here is asyncio's, so there the driver does it. True with the error set if that
+/// cannot be told.
+#[inline]
+pub(super) fn is_trios(globals: &Globals, grip: &Grip) -> bool {
+    grip.limits().are_some() && globals::has_trio() && is_in_trio(globals)
+}
+
+#[cold]
+fn is_in_trio(globals: &Globals) -> bool {
+    Python::attach(|py| {
+        let answer = globals.names.is_in_trio.call0(py).and_then(|answer| answer.is_truthy(py));
+        answer.unwrap_or_else(|error| {
+            error.restore(py);
+            true
+        })
+    })
 }
 
 /// Takes a timer of virtual time back. The reference is given away.

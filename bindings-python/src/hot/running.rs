@@ -263,7 +263,9 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         let guarded = running.function();
         let globals = guarded.globals;
         let Some(hold) = call::current(guarded) else { return running.out(PySendResult::PYGEN_ERROR) };
-        let Some(grip) = hold.grip.as_ref().filter(|_| !globals.has_deadline()) else { return running.drive(later::drive(running)) };
+        let Some(grip) = hold.grip.as_ref().filter(|grip| !globals.has_deadline() && !limited::is_trios(globals, grip)) else {
+            return running.drive(later::drive(running));
+        };
         let mut begun = Begun::nothing();
         match quick::begin(grip, &mut begun, || refusal::is_quiet(globals)) {
             Start::Begun => {}
