@@ -76,7 +76,10 @@ SUITES = [
     # The same without the fast path.
     suite(
         "python-drivers",
-        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context"))),
+        pytest(
+            "tests/python",
+            *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context", "fast_limits", "fast_trio")),
+        ),
         counts.pytest,
         env={"SEAWALL_FAST": "0"},
     ),

@@ -70,10 +70,8 @@ class Task(Protocol):
         """Ends the wait, or the block, under way by a cancellation, once. Without one it does nothing."""
         ...
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether a cut has not been accounted for by `settle` yet."""
-        ...
+    is_cut: bool
+    """Whether a cut, by us or by somebody for us, has not been accounted for by `settle` yet."""
 
     async def settle(self, error: BaseException | None) -> BaseException | None:
         """Takes our cut back, after what was cut has ended by this error, if any. Gives what was not our doing: the caller's own
@@ -126,8 +124,13 @@ def required(path: str) -> Task:
     """The running task. Raises `ConfigError` outside of one."""
     task = current()
     if task is None:
-        raise ConfigError("what is async must be awaited in a task of asyncio or trio", path=path)
+        raise outside(path)
     return task
+
+
+def outside(path: str) -> ConfigError:
+    """The error of what is in no task."""
+    return ConfigError("what is async must be awaited in a task of asyncio or trio", path=path)
 
 
 def is_trio() -> bool:

@@ -6,7 +6,7 @@ use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
 use seawall_engine::pipeline::{self, AttemptState, Begin};
 use seawall_engine::step::{Event, Failure, Finish, How, Injection, Input, Output, Outputs, StepEnd, TimerReason};
 use seawall_engine::table::errors::index;
-use seawall_engine::time::MS;
+use seawall_engine::time::{MS, ceil_ms};
 use serde_json::json;
 
 use crate::config::ConfigError;
@@ -333,6 +333,12 @@ impl Call {
     #[must_use]
     pub fn left_ms(&self, now: u64) -> i64 {
         self.call.left_ns(now).map_or(-1, |left| i64::try_from(left / MS).unwrap_or(i64::MAX))
+    }
+
+    /// The same, rounded up: how long a timer has to wait.
+    #[must_use]
+    pub fn wait_ms(&self, now: u64) -> i64 {
+        self.call.left_ns(now).map_or(-1, |left| i64::try_from(ceil_ms(left)).unwrap_or(i64::MAX))
     }
 
     /// The call so far, as JSON: `attempts`, `reason`, `policy`, `key`, `correlation_id`, `injected`; for a rejection by the circuit
