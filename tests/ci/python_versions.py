@@ -21,8 +21,8 @@ VERSIONS = ["3.10", "3.11", "3.12", "3.13"]
 # Everything that a call goes through, and what differs between versions. Tools and servers are tested once, by the suite `python`.
 TESTS = [
     "probes", "test_async.py", "test_callables.py", "test_deadlines.py", "test_decorating.py", "test_errors.py", "test_events.py", "test_fast.py",
-    "test_fast_async.py", "test_fast_context.py", "test_fork.py", "test_guard.py", "test_import.py", "test_interrupts.py", "test_record.py",
-    "test_streams.py", "test_threads.py", "test_trio.py",
+    "test_fast_async.py", "test_fast_context.py", "test_fast_limits.py", "test_fast_trio.py", "test_fork.py", "test_guard.py", "test_import.py",
+    "test_interrupted_reports.py", "test_interrupts.py", "test_record.py", "test_streams.py", "test_threads.py", "test_trio.py",
 ]  # fmt: skip
 # Without the fast path, where the kinds of functions are our own work.
 DRIVERS = ["probes", "test_callables.py"]
