@@ -19,6 +19,7 @@ import { recovered, writeLetter } from './letter-writer.js';
 import { native } from './native.js';
 import type { FirstAttempt } from './quick.js';
 import { ourError, readReport } from './report.js';
+import { addCallers } from './stack.js';
 import { keep } from './stale.js';
 import { parkFor, unpark, wake } from './tickets.js';
 import { keyFrom, quietly } from './user-code.js';
@@ -273,6 +274,7 @@ export class Run {
     if (what === 2) return this.fallbackValue;
     if (what === 3) throw this.cancellation !== undefined ? this.cancellation.reason : this.attempts.get(this.attempts.count)?.error;
     annotate(this.error, this.knowledge());
+    if (this.attempts.count > 1) addCallers(this.error, this.outcome);
     throw this.error;
   }
 

@@ -43,7 +43,9 @@ export interface PolicyOptions extends Omit<CommonOptions, 'name'> {
 /** A policy. `R` is what its fallback may return; `never` without one. */
 export interface Policy<out R = never> {
   /** Guards a function; the result always returns a promise. */
-  <F extends AnyFunction>(fn: F): Guarded<F, R>;
+  <F extends (this: any, ...args: any[]) => Promise<any>>(fn: F): Guarded<F, R>;
+  /** The same for one that does not; it may be generic. */
+  <This, A extends any[], T>(fn: (this: This, ...args: A) => T): (this: This, ...args: A) => Promise<Awaited<T> | R>;
   /** Guards a method: `@payments async charge(…) { … }`, in both kinds of decorators. */
   <F extends AnyFunction>(fn: F, context: ClassMethodDecoratorContext): Guarded<F, R>;
   <F extends AnyFunction>(target: object, property: string | symbol, descriptor: TypedPropertyDescriptor<F>): void;
@@ -167,12 +169,26 @@ function wrap(core: Core, set: CallOptions, policy: Policy<any>, fn: AnyFunction
     return call(core, fn, this, args, false, set);
   };
   const guarded = what === 'stream' ? stream : value;
-  Object.defineProperties(guarded, {
-    name: { value: fn.name, configurable: true },
-    length: { value: fn.length, configurable: true },
-  });
+  resemble(guarded, fn);
   guardedBy.set(guarded, policy);
   return guarded;
+}
+
+/** The part of `reflect-metadata` that is needed, if the application has loaded it. */
+interface Metadata {
+  getOwnMetadataKeys?(of: object): unknown[];
+  getOwnMetadata?(key: unknown, of: object): unknown;
+  defineMetadata?(key: unknown, value: unknown, of: object): void;
+}
+
+/** Frameworks leave marks on functions: own properties, and metadata of `Reflect`. The guarded function has them too, its name and length among them. */
+function resemble(guarded: AnyFunction, fn: AnyFunction): void {
+  for (const property of Reflect.ownKeys(fn)) {
+    if (property === 'prototype' || property === 'caller' || property === 'arguments') continue;
+    Object.defineProperty(guarded, property, { ...Object.getOwnPropertyDescriptor(fn, property), configurable: true });
+  }
+  const metadata = Reflect as Metadata;
+  for (const key of metadata.getOwnMetadataKeys?.(fn) ?? []) metadata.defineMetadata?.(key, metadata.getOwnMetadata?.(key, fn), guarded);
 }
 
 type FallbackOf<P> = P extends Policy<infer R> ? R : never;

@@ -14,7 +14,20 @@ export class Till {
     return `${this.open}: ${amount}, attempt ${seawall.current().attempt}`;
   }
 
+  @payments
+  static async opened(by: string): Promise<string> {
+    return `${this.name} ${by}`;
+  }
+
+  async find(id: number): Promise<number>;
+  async find(id: string): Promise<string>;
+  @payments
+  async find(id: number | string): Promise<number | string> {
+    return id;
+  }
+
   @seawall.retry({ maxAttempts: 1 })
+  @seawall.timeout({ attempt: '1s' })
   async refund(amount: number): Promise<number> {
     return -amount;
   }

@@ -50,6 +50,20 @@ const doubled = seawall.retry()((n: number) => n * 2);
 same<ReturnType<typeof doubled>, Promise<number>>(true);
 const wrong: number = doubled(1); // error
 
+// Generic functions stay generic, whatever they return.
+const first = payments(async <T,>(items: readonly T[]): Promise<T | undefined> => items[0]);
+same<Awaited<ReturnType<typeof first<string>>>, string | undefined>(true);
+const last = seawall.retry()(<T,>(items: readonly T[]): T | undefined => items.at(-1));
+const lastOne: Promise<string | undefined> = last(['a']);
+const notOne: Promise<number | undefined> = last(['a']); // error
+// `this` is asked for still.
+const bound = payments(async function (this: Order, cents: number): Promise<number> {
+  return this.id + cents;
+});
+void bound.call({ id: 1, tenant: 'a' }, 2);
+void bound(2); // error
+void seawall.retry()(function (this: Order) { return this.id; })(); // error
+
 // A fallback widens what comes back.
 const maybe = seawall.policy(seawall.fallback(null), seawall.retry())(charge);
 same<Awaited<ReturnType<typeof maybe>>, string | null>(true);
@@ -107,6 +121,37 @@ class Till {
     return order.id;
   }
 
+  async find(id: number): Promise<number>;
+  async find(id: string): Promise<string>;
+  @payments
+  async find(id: number | string): Promise<number | string> {
+    return id;
+  }
+
+  @payments
+  static async open<T>(till: T): Promise<T> {
+    return till;
+  }
+
+  @payments
+  async #count(): Promise<number> {
+    return 1;
+  }
+
+  async total(): Promise<number> {
+    return (await this.#count()) + (await this.find(1));
+  }
+
+  @payments // error: the class promises a number and not a promise
+  now(): number {
+    return 1;
+  }
+
+  @seawall.fallback(null) // error: neither may it give null
+  async name(): Promise<string> {
+    return 'till';
+  }
+
   @seawall.retry // error
   async refund(order: Order): Promise<number> {
     return order.id;
@@ -138,7 +183,7 @@ await time.advance('1s');
 reset();
 disabled().restore();
 
-export { certain, found, misread, ran, state, stop, wrong };
+export { certain, found, lastOne, misread, notOne, ran, state, stop, wrong };
 
 // The adapters keep fetch's type, and take what their frameworks pass by its shape.
 const guardedFetch: typeof fetch = guardFetch(payments);
