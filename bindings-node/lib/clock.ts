@@ -35,15 +35,17 @@ function isReal(): boolean {
   return Date === RealDate && setTimeout === realSetTimeout;
 }
 
+/** Stands for the real clock among the sources; fakes are known by their `Date`, which may be the real one where they fake timers alone. */
+const REAL = Symbol('real');
 let total = 0;
-let source: unknown = RealDate;
+let source: unknown = REAL;
 let reading = realNow();
 
 /** Milliseconds that only grow. A switch between real and fake time rebases and moves nothing. */
 export function now(): number {
   if (virtual !== undefined) return virtual.now;
   const real = isReal();
-  const nextSource = real ? RealDate : globalThis.Date;
+  const nextSource = real ? REAL : globalThis.Date;
   const next = real ? realNow() : globalThis.Date.now();
   if (nextSource === source && next > reading) total += next - reading;
   source = nextSource;
@@ -100,10 +102,18 @@ export type Cancel = () => void;
 /** Arms the host's own timer. Node may fire a millisecond early, so real timers get one more. */
 export function hostTimer(ms: number, fire: () => void, ref: boolean): Cancel {
   const clear = globalThis.clearTimeout;
-  const timer = globalThis.setTimeout(fire, isReal() ? ms + 1 : ms);
+  const timer = isReal() ? globalThis.setTimeout(fire, ms + 1) : globalThis.setTimeout(fireAt(now() + ms, fire), ms);
   // Fake timers of some libraries are numbers.
   if (!ref && typeof timer === 'object') timer.unref?.();
   return () => clear(timer);
+}
+
+/** A fake timer says what time it is: the fakes may come without a clock. */
+function fireAt(due: number, fire: () => void): () => void {
+  return () => {
+    total = Math.max(now(), due);
+    fire();
+  };
 }
 
 /** Waits for exactly `ms`, once; `fire` is called afterwards, never before this returns. */

@@ -16,6 +16,7 @@ import { isDisabled } from './disabled.js';
 import { annotate, type Failure } from './errors.js';
 import { emitRecords } from './events.js';
 import { recovered, writeLetter } from './letter-writer.js';
+import { onAbort } from './listening.js';
 import { native } from './native.js';
 import type { FirstAttempt } from './quick.js';
 import { ourError, readReport } from './report.js';
@@ -141,11 +142,7 @@ export class Run {
   /** The caller's signal and the scope around the call can both end it. */
   private listen(signal: AbortSignal | undefined): void {
     const giveUp = (reason: unknown): void => this.giveUp(reason);
-    if (signal !== undefined) {
-      const onAbort = (): void => giveUp(signal.reason);
-      signal.addEventListener('abort', onAbort, { once: true });
-      this.release.push(() => signal.removeEventListener('abort', onAbort));
-    }
+    if (signal !== undefined) this.release.push(onAbort(signal, () => giveUp(signal.reason)));
     if (this.outer?.isCut) giveUp(this.outer.reason);
     else if (this.outer !== undefined) this.release.push(this.outer.onCut(giveUp));
   }

@@ -5,8 +5,9 @@
  * last such response, as from a bare `fetch`, and not an error.
  */
 
-import { type Current, current, headers } from './context.js';
+import { type Current, current } from './context.js';
 import { annotate, failure, make } from './errors.js';
+import { contextHeaders, isFailure, isIdempotent, never } from './outgoing.js';
 import type { Policy } from './policy.js';
 
 type Fetch = typeof globalThis.fetch;
@@ -22,10 +23,6 @@ class ResponseError extends Error {
     this.status = response.status;
   }
 }
-
-const IDEMPOTENT = new Set(['GET', 'HEAD', 'OPTIONS', 'PUT', 'DELETE', 'TRACE']);
-/** These belong to the attempt; the others are the caller's to set. */
-const OURS = /^x-seawall-/;
 
 /**
  * Gives a `fetch` that works under `policy`, whose functions (`key`, `capture`, `idempotencyKey`) are called with the host, the method and the URL:
@@ -64,7 +61,7 @@ class Exchange {
     this.signal = init?.signal ?? (init?.signal === null ? undefined : this.request?.signal);
     this.method = (init?.method ?? this.request?.method ?? 'GET').toUpperCase();
     const isKeyed = this.given.has('idempotency-key') || current().idempotencyKey !== undefined;
-    this.mayRepeat = (IDEMPOTENT.has(this.method) || isKeyed) && !this.isStreaming();
+    this.mayRepeat = (isIdempotent(this.method) || isKeyed) && !this.isStreaming();
   }
 
   /** The body of a `Request` is a stream too, whatever it was made of. */
@@ -98,7 +95,7 @@ class Exchange {
     const { signal } = now;
     const joined = this.signal === undefined ? signal : AbortSignal.any([this.signal, signal]);
     const outgoing = new Headers(this.given);
-    for (const [name, value] of Object.entries(headers())) if (OURS.test(name) || !outgoing.has(name)) outgoing.set(name, value);
+    for (const [name, value] of contextHeaders((name) => outgoing.has(name))) outgoing.set(name, value);
     let response: Response;
     try {
       response = await this.fetch(this.input, { ...this.init, headers: outgoing, signal: joined });
@@ -133,18 +130,6 @@ class Exchange {
     this.discard();
     throw error;
   }
-}
-
-function isFailure(status: number): boolean {
-  return status >= 500 || status === 408 || status === 425 || status === 429;
-}
-
-/** Says to `retry` that there is to be no other attempt. */
-function never<E>(error: E): E {
-  if (typeof error === 'object' && error !== null && Object.isExtensible(error)) {
-    Object.defineProperty(error, 'retryAfterMs', { value: 'never', configurable: true });
-  }
-  return error;
 }
 
 /** A body that nobody reads holds its connection. */

@@ -193,13 +193,14 @@ function resemble(guarded: AnyFunction, fn: AnyFunction): void {
 
 type FallbackOf<P> = P extends Policy<infer R> ? R : never;
 
+// The overloads with options come first: a function that the others were tried with has lost the type that `mode` gives it.
 /**
  * One policy of several strategies, in the canonical order whatever the order here. With a name its state is shared by everybody who uses the name; a name alone
  * finds what a policy file or other code defines, else the default policy.
  */
-export function policy<const P extends readonly Policy<any>[]>(name: string, ...parts: P): Policy<FallbackOf<P[number]>>;
-export function policy<const P extends readonly Policy<any>[]>(name: string, options: PolicyOptions, ...parts: P): Policy<FallbackOf<P[number]>>;
 export function policy<const P extends readonly Policy<any>[]>(options: PolicyOptions, ...parts: P): Policy<FallbackOf<P[number]>>;
+export function policy<const P extends readonly Policy<any>[]>(name: string, options: PolicyOptions, ...parts: P): Policy<FallbackOf<P[number]>>;
+export function policy<const P extends readonly Policy<any>[]>(name: string, ...parts: P): Policy<FallbackOf<P[number]>>;
 export function policy<const P extends readonly Policy<any>[]>(...parts: P): Policy<FallbackOf<P[number]>>;
 export function policy(...given: unknown[]): Policy<any> {
   const rest = [...given];

@@ -37,7 +37,10 @@ export interface CircuitBreakerOptions extends CircuitBreakerData, MatchOptions,
 }
 
 export interface BulkheadOptions extends BulkheadData, CommonOptions {}
-export interface RateLimitOptions extends RateLimitData, CommonOptions {}
+export interface RateLimitOptions extends RateLimitData, CommonOptions {
+  /** How many calls per second, minute or hour, such as `"100/s"`. */
+  rate: string;
+}
 export interface TimeoutOptions extends Omit<TimeoutData, 'thread'>, CommonOptions {}
 
 export interface HedgeOptions extends HedgeData, CommonOptions {}
@@ -62,6 +65,8 @@ export interface DeadLetterOptions extends Omit<DeadLetterData, 'queue'>, MatchO
 export type Fault = ErrorClass | ((...args: any[]) => unknown) | string;
 
 export interface ChaosOptions extends ChaosData, CommonOptions {
+  /** The share of attempts struck: 0 to 1, or such as `"30%"`. */
+  rate: number | string;
   /** The error to raise: one, or a list of them, or of pairs with a weight. */
   fault?: Fault | ReadonlyArray<Fault | readonly [Fault, number]>;
   /** A result in the callee's place: a value, a function that gives one, or a list of these, or of pairs with a weight. */

@@ -38,7 +38,8 @@ def pytest(*paths: str) -> list[str]:
 
 def node_tests() -> list[str]:
     """Files are named one by one: Node 20 takes a folder, Node 22 a pattern, both take files."""
-    files = sorted((ROOT / "tests" / "node").rglob("*.test.*js"))
+    found = sorted((ROOT / "tests" / "node").rglob("*.test.*js"))
+    files = [path for path in found if "node_modules" not in path.parts]
     return ["node", "--test", "--test-reporter=tap", *(map(str, files) if files else ["tests/node"])]
 
 

@@ -4,6 +4,8 @@ import { processor } from 'seawall/bullmq';
 import { middleware } from 'seawall/express';
 import { plugin } from 'seawall/fastify';
 import { guardFetch } from 'seawall/fetch';
+import { interceptor } from 'seawall/undici';
+import { Agent } from 'undici';
 import { clock, disabled, reset, type TestClock } from 'seawall/testing';
 
 interface Order {
@@ -189,6 +191,10 @@ export { certain, found, lastOne, misread, notOne, ran, state, stop, wrong };
 const guardedFetch: typeof fetch = guardFetch(payments);
 void guardedFetch('https://example.org/', { signal: AbortSignal.timeout(5) });
 guardFetch('payments'); // error: a policy, not its name
+const agent = new Agent().compose(interceptor(payments), interceptor(seawall.fallback({ value: { statusCode: 200, body: 'as yesterday' } })));
+void agent.request({ origin: 'https://example.org', path: '/', method: 'GET' });
+interceptor('payments'); // error: a policy, not its name
+interceptor(seawall.fallback('as yesterday')); // error: an answer has a status
 middleware({ trust: true });
 middleware({ trust: 'yes' }); // error: trust is a boolean
 const workOn = processor(seawall.retry(), async (job: { id: string; data: { order: number } }, token: string) => job.data.order + token.length);
