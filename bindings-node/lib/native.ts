@@ -79,6 +79,8 @@ export interface Native {
   armed(): boolean;
   arm(armed: boolean): void;
   resetAll(seed: number | null): void;
+  /** Milliseconds on the clock of the process, never virtual. */
+  clockNow(): number;
   clockVirtual(ms: number): void;
   clockAdvance(ms: number): void;
   clockReal(): void;

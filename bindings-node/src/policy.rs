@@ -227,6 +227,12 @@ pub fn reset_all(seed: Option<f64>) {
     crate::queue::forget_memory();
 }
 
+/// Milliseconds on the clock of the process, which all isolates count from. Never virtual.
+#[napi]
+pub fn clock_now() -> f64 {
+    seawall_runtime::clock::real() as f64 / 1e6
+}
+
 /// Virtual time for what reads the runtime's own clock: gauges, and the end of an experiment. Calls are told the time.
 #[napi]
 pub fn clock_virtual(ms: f64) {
