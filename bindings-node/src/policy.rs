@@ -8,12 +8,18 @@ use seawall_runtime::Policy;
 
 use crate::call::nanoseconds;
 use crate::error::config;
+use crate::isolate;
 use crate::slab::Slab;
 
 static POLICIES: Slab<Policy> = Slab::new("policy");
 
 pub(crate) fn policy(handle: u32) -> Result<Arc<Policy>> {
     POLICIES.get(handle)
+}
+
+/// The handles of an isolate that has ended are given back.
+pub(crate) fn end_of(isolate: u32) {
+    drop(POLICIES.take_of(isolate));
 }
 
 /// Validates a spec.
@@ -46,7 +52,7 @@ pub fn policy_info(handle: u32) -> Result<String> {
     policy(handle).map(|policy| policy.info())
 }
 
-/// What a load did: the records of its events, and the tickets of calls to be woken.
+/// What a load did: the records of its events, and the tickets of this isolate's calls to be woken.
 #[napi(object)]
 pub struct Loaded {
     /// JSON texts.
@@ -57,7 +63,7 @@ pub struct Loaded {
 
 impl From<seawall_runtime::Loaded> for Loaded {
     fn from(loaded: seawall_runtime::Loaded) -> Self {
-        Self { events: loaded.events, tickets: loaded.tickets.into_iter().filter_map(|ticket| i64::try_from(ticket).ok()).collect() }
+        Self { events: loaded.events, tickets: isolate::wake_all(loaded.tickets) }
     }
 }
 
