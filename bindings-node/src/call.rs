@@ -101,10 +101,9 @@ pub fn call_within(call: u32, chain: Vec<i64>) -> Result<i64> {
 /// Gives the handle back.
 #[napi]
 pub fn call_drop(call: u32) {
-    if let Ok(held) = CALLS.get(call) {
+    if let Some(held) = CALLS.take(call) {
         held.lock().forget();
     }
-    CALLS.drop_handle(call);
 }
 
 /// Begins.

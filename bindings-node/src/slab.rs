@@ -70,16 +70,18 @@ impl<T> Slab<T> {
             .collect()
     }
 
-    pub(crate) fn drop_handle(&self, handle: u32) {
+    /// Gives a handle back, and what was behind it.
+    pub(crate) fn take(&self, handle: u32) -> Option<Arc<T>> {
         let index = handle >> GENERATION_BITS;
         let mut places = self.places.write();
-        let Some(place) = places.all.get_mut(index as usize).filter(|place| place.generation == handle % GENERATIONS) else { return };
-        let object = place.object.take();
-        if object.is_some() {
-            places.free.push(index);
-        }
-        drop(places);
+        let place = places.all.get_mut(index as usize).filter(|place| place.generation == handle % GENERATIONS)?;
+        let object = place.object.take()?;
+        places.free.push(index);
+        Some(object)
+    }
+
+    pub(crate) fn drop_handle(&self, handle: u32) {
         // Outside the lock: the last owner may run a destructor that takes others.
-        drop(object);
+        drop(self.take(handle));
     }
 }
