@@ -17,8 +17,9 @@ pub(crate) fn policy(handle: u32) -> Result<Arc<Policy>> {
     POLICIES.get(handle)
 }
 
-/// The handles of an isolate that has ended are given back.
+/// The handles of an isolate that has ended are given back, and nobody holds its stale values.
 pub(crate) fn end_of(isolate: u32) {
+    seawall_runtime::forget_stale_of(isolate);
     drop(POLICIES.take_of(isolate));
 }
 
@@ -174,14 +175,14 @@ pub fn breaker_reset(handle: u32, key: Option<String>) -> Result<Vec<String>> {
 #[napi]
 pub fn stale_put(handle: u32, key: String, bytes: f64, now: f64) -> Result<Vec<i64>> {
     // Saturates.
-    let (slot, forget) = policy(handle)?.stale_put(&key, bytes as u64, nanoseconds(now));
+    let (slot, forget) = policy(handle)?.stale_put(isolate::current().unwrap_or_default(), &key, bytes as u64, nanoseconds(now));
     Ok(std::iter::once(slot).chain(forget).collect())
 }
 
 /// The slot of the result kept under a key, or -1 if there is none fit to be given.
 #[napi]
 pub fn stale_find(handle: u32, key: String, now: f64) -> Result<i64> {
-    Ok(policy(handle)?.stale_find(&key, nanoseconds(now)))
+    Ok(policy(handle)?.stale_find(isolate::current().unwrap_or_default(), &key, nanoseconds(now)))
 }
 
 /// Prometheus text.

@@ -246,6 +246,23 @@ describe('worker threads', { timeout: 120_000 }, () => {
     await held.ended;
   });
 
+  test('a stale value of one isolate is not replaced by another one of the same key', async () => {
+    const name = fresh();
+    const parts = 'seawall.fallback({ staleIfError: true, staleKey: (key) => key })';
+    const policy = new Function('seawall', 'name', `return seawall.policy(name, ${parts})`)(seawall, name);
+    let isDown = false;
+    const price = policy(async (key) => (isDown ? Promise.reject(new Error('down')) : `${key} here`));
+    assert.equal(await price('tea'), 'tea here');
+    const isolate = new Isolate(`
+      const price = seawall.policy(workerData.name, ${parts})(async (key) => key + ' there');
+      price('tea').then(say);
+    `, { name });
+    assert.equal(await isolate.heard(), 'tea there');
+    await isolate.exit;
+    isDown = true;
+    assert.equal(await price('tea'), 'tea here');
+  });
+
   test('a terminated worker gives back its trials of a half-open circuit', async () => {
     const name = fresh();
     const options = '{ consecutiveFailures: 1, breakDuration: 1, breakJitter: 0, halfOpenMaxCalls: 2, halfOpenSuccesses: 2 }';

@@ -42,5 +42,5 @@ pub use metrics::{metrics, snapshot};
 pub use mode::Mode;
 pub use policy::Policy;
 pub use ports::{Begun, Counted, HeldPort, PORT_WORDS, Shares};
-pub use registry::{Loaded, check, inherit_all, load, reset_all, resolve};
+pub use registry::{Loaded, check, forget_stale_of, inherit_all, load, reset_all, resolve};
 pub use watch::Watch;
