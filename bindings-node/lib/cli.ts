@@ -14,7 +14,7 @@ interface Request {
   readonly store: string;
   readonly handler: string;
   readonly concurrency: number;
-  readonly options: { readonly limit: number | null; readonly rate: string | null; readonly stop_after_failures: number; readonly filter: Record<string, string> };
+  readonly options: { readonly limit: number | null; readonly rate: string | null; readonly stop_after_failures: number; readonly filter: Record<string, string>; readonly job: boolean; readonly resume: string | null };
 }
 
 type Handler = (letter: DeadLetter) => unknown;
@@ -29,12 +29,30 @@ async function handlerOf(place: string): Promise<Handler> {
   return handler as Handler;
 }
 
+/** The handler, with a progress bar. */
+function counted(request: string, handler: Handler): Handler {
+  let ok = 0;
+  let failed = 0;
+  return async (letter) => {
+    try {
+      await handler(letter);
+      ok += 1;
+    } catch (error) {
+      failed += 1;
+      throw error;
+    } finally {
+      native.cliProgress(request, ok, failed);
+    }
+  };
+}
+
 async function redrive(text: string): Promise<number> {
   const { queue, store, handler, concurrency, options } = JSON.parse(text) as Request;
-  const deliver = await handlerOf(handler);
+  const deliver = counted(text, await handlerOf(handler));
   const { correlation_id: correlationId, older_than: olderThan, newer_than: newerThan, ...filter } = options.filter;
   const times = { ...(correlationId && { correlationId }), ...(olderThan && { olderThan }), ...(newerThan && { newerThan }) };
-  const given = { ...filter, ...times, limit: options.limit, ...(options.rate && { rate: options.rate }), concurrency };
+  const { limit, job, resume } = options;
+  const given = { ...filter, ...times, limit, job, ...(resume && { resume }), ...(options.rate && { rate: options.rate }), concurrency };
   const report = await new DeadLetterQueue(queue, { store }).redrive(deliver, { ...given, stopAfterFailures: options.stop_after_failures } as RedriveOptions);
   return native.cliReport(text, JSON.stringify(report));
 }

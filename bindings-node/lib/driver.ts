@@ -251,6 +251,11 @@ export class Run {
     });
   }
 
+  /** For the metrics: its letter went another way than to its store, or others had to go for it. */
+  went(aside: boolean, dropped: number): void {
+    native.letterWent(this.handle, aside, dropped);
+  }
+
   fallback(step: number): void {
     answer(this, step, (value) => (this.fallbackValue = value));
   }

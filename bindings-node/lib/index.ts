@@ -45,7 +45,7 @@ export type { Hook, SeawallEvent } from './events.js';
 export { DeadLetterQueue } from './letters.js';
 export type { Group, PutOptions, QueueOptions, Stats } from './letters.js';
 export type { DeadLetter, Filter, LetterState } from './letter.js';
-export type { RedriveOptions, RedriveReport } from './redrive.js';
+export type { RedriveOptions, RedriveJob, RedriveReport } from './redrive.js';
 export type { Limits, Snapshot } from './snapshot.js';
 export { lint } from './lint.js';
 export type { Finding, WorstCase } from './lint.js';

@@ -1,5 +1,7 @@
 /** Writes the dead letter of a call that failed for good. Whatever goes wrong here, the caller still gets its own error. */
 
+import * as afterwards from './afterwards.js';
+import type { OnLost, Sent } from './afterwards.js';
 import { errorType } from './classify.js';
 import * as clock from './clock.js';
 import type { WrittenLetter } from './context.js';
@@ -8,13 +10,15 @@ import { toMs } from './duration.js';
 import { encode, encodeError } from './encode.js';
 import { emit } from './events.js';
 import { native } from './native.js';
-import { openQueue, track } from './queues.js';
+import { track } from './queues.js';
 import type { Report } from './report.js';
 import type { EventName } from './table.js';
 
 /** A captured call: its arguments, and no named ones. */
 export const CALL_TYPE = 'application/vnd.seawall.call+json';
 const DEFAULT_WRITE_TIMEOUT = '250ms';
+/** The longest that all steps of the chain may take, unless one may take longer. */
+const ALL_STEPS_MS = 1000;
 
 type Form = Record<string, unknown>;
 
@@ -36,21 +40,54 @@ export function writeLetter(run: Run, done: (id: string | undefined) => void): v
     tell(run, 'dlq.lost', 'error', { queue, error_type: typeof error === 'string' ? error : errorType(error) });
     answer(undefined);
   };
-  const timer = clock.race(toMs(writeTimeout as string, 'dead_letter.write_timeout'), () => lost('timeout'));
-  write(run, queue, store, writeTimeout).then(({ id, form }) => {
-    tell(run, 'dlq.written', 'warning', { queue, letter_id: id, attempts: (form['attempts'] as unknown[]).length, error_type: errorType(run.error) });
-    if (form['redrivable'] === false) tell(run, 'dlq.unredrivable', 'error', { queue, letter_id: id });
-    answer(id);
+  const step = toMs(writeTimeout as string, 'dead_letter.write_timeout');
+  const steps = options['second_store'] === undefined ? step : Math.min(2 * step, Math.max(ALL_STEPS_MS, step));
+  const timer = clock.race(steps, () => lost('timeout'));
+  const onLost = run.work.core.part('dead_letter')?.onLost as OnLost | undefined;
+  write(run, queue, store, options, onLost).then(({ sent, form }) => {
+    tellSteps(run, queue, sent, answered);
+    if (sent.lost !== null) {
+      lost(sent.cause ?? 'lost');
+      afterwards.lost(sent.lost, onLost);
+      return;
+    }
+    if (sent.step !== 'memory') tellWritten(run, queue, sent.id, form);
+    if (form['redrivable'] === false) tell(run, 'dlq.unredrivable', 'error', { queue, letter_id: sent.id });
+    answer(sent.id);
   }, lost);
 }
 
-async function write(run: Run, queue: string, store: string | undefined, writeTimeout: unknown): Promise<{ id: string; form: Form }> {
+/** What became of other letters for this one, and of this one beside its store. */
+function tellSteps(run: Run, queue: string, { id, step, cause, dropped, expired }: Sent, isOver: boolean): void {
+  const aside = step === 'second' || step === 'memory';
+  if (!isOver && (aside || dropped + expired > 0)) run.went(aside, dropped + expired);
+  if (dropped > 0) tell(run, 'dlq.dropped', 'error', { queue, letters: dropped, reason: 'full' });
+  if (expired > 0) tell(run, 'dlq.dropped', 'error', { queue, letters: expired, reason: 'age' });
+  if (aside) tell(run, 'dlq.fallback', 'error', { queue, letter_id: id, step, cause });
+}
+
+function tellWritten(run: Run, queue: string, id: string, form: Form): void {
+  tell(run, 'dlq.written', 'warning', { queue, letter_id: id, attempts: (form['attempts'] as unknown[]).length, error_type: errorType(run.error) });
+}
+
+async function write(run: Run, queue: string, store: string | undefined, options: Form, onLost: OnLost | undefined): Promise<{ sent: Sent; form: Form }> {
   const form = redacted(run, letterOf(run, queue));
-  form['write_timeout'] = typeof writeTimeout === 'number' ? `${writeTimeout}ms` : writeTimeout;
-  const handle = await openQueue(queue, store);
-  const id = await track(native.queuePut(handle, JSON.stringify(form)));
-  run.outer?.trail?.push({ queue: handle, correlationId: run.correlationId, operation: run.work.fn.name });
-  return { id, form };
+  form['chain'] = true;
+  form['write_timeout'] = toText(options['write_timeout'] ?? DEFAULT_WRITE_TIMEOUT);
+  for (const name of ['durability', 'await_durable', 'second_store']) if (options[name] !== undefined) form[name] = options[name];
+  const limits = LIMITS.filter((name) => options[name] !== undefined).map((name) => [name, AGES.has(name) ? toText(options[name]) : options[name]]);
+  if (limits.length > 0) form['limits'] = Object.fromEntries(limits);
+  const sent = await afterwards.send(queue, store, JSON.stringify(form), onLost);
+  if (sent.queue !== undefined && sent.lost === null) run.outer?.trail?.push({ queue: sent.queue, correlationId: run.correlationId, operation: run.work.fn.name });
+  return { sent, form };
+}
+
+const LIMITS = ['max_letters', 'max_bytes', 'max_age', 'retention', 'min_free', 'when_full'];
+const AGES: ReadonlySet<string> = new Set(['max_age', 'retention']);
+
+/** A duration as the native side reads it. */
+function toText(duration: unknown): unknown {
+  return typeof duration === 'number' ? `${duration}ms` : duration;
 }
 
 /** An outer retry succeeded after all: the letters written on the way are archived. If that fails, they are merely redriven in vain. */

@@ -5,7 +5,7 @@ import { ConfigError } from './errors.js';
 import { type DeadLetter, type Filter, toFilter, toLetter } from './letter.js';
 import { type Handle, native } from './native.js';
 import { openQueue, track } from './queues.js';
-import { redrive, type RedriveOptions, type RedriveReport } from './redrive.js';
+import { redrive, type RedriveJob, type RedriveOptions, type RedriveReport } from './redrive.js';
 import { correlationId } from './context.js';
 
 export interface QueueOptions {
@@ -43,6 +43,8 @@ export interface Stats {
   readonly oldest: string | null;
   /** Failed writes of this process. */
   readonly lost: number;
+  /** Letters that this process removed because of a limit. */
+  readonly dropped: number;
 }
 
 export class DeadLetterQueue<Payload = unknown> {
@@ -109,6 +111,21 @@ export class DeadLetterQueue<Payload = unknown> {
   async purge(options: Filter & { all?: boolean; dryRun?: boolean } = {}): Promise<number> {
     const { all = false, dryRun = false, ...filter } = options;
     return (await this.ask<{ purged: number }>((queue) => native.queuePurge(queue, toFilter(filter), all, dryRun))).purged;
+  }
+
+  /** Redrives on record, newest first. */
+  async jobs(): Promise<RedriveJob[]> {
+    return this.ask((queue) => native.queueJobs(queue));
+  }
+
+  /** Pauses a job after the deliveries under way; `redrive(…, { resume })` goes on with it. False if it has ended. */
+  async pause(job: string): Promise<boolean> {
+    return this.ask((queue) => native.queuePause(queue, job));
+  }
+
+  /** Cancels a job for good, after the deliveries under way. False if it has ended. */
+  async cancel(job: string): Promise<boolean> {
+    return this.ask((queue) => native.queueCancel(queue, job));
   }
 
   /** Hands letters to `handler`, at least once each, by lease. What it throws goes back into the letter. */

@@ -55,6 +55,7 @@ export interface Native {
   cancelled(call: Handle, now: number): number[];
   classified(call: Handle, bits: number, now: number): number[];
   letterEnded(call: Handle, ok: boolean, now: number): number[];
+  letterWent(call: Handle, aside: boolean, dropped: number): void;
   fallbackEnded(call: Handle, ok: number, now: number): number[];
   callAsked(call: Handle, attempt: number, now: number): number[];
   callItem(call: Handle, attempt: number, now: number): number[];
@@ -83,6 +84,7 @@ export interface Native {
   /** The code to exit with, or a redrive that is left to do, as JSON. */
   cli(args: readonly string[]): string;
   cliReport(request: string, told: string): number;
+  cliProgress(request: string, ok: number, failed: number): void;
   mintId(): string;
   cleanId(text: string): string | null;
   eventLine(record: string): string;
@@ -97,7 +99,14 @@ export interface Native {
   queueOpen(queue: string, store: string | null): Promise<Handle>;
   queueDrop(queue: Handle): void;
   queuePut(queue: Handle, letter: string): Promise<string>;
+  queueWrite(queue: Handle, letter: string): Promise<string>;
+  queueWriteClosed(queue: string, store: string | null, letter: string): Promise<string>;
+  lettersFlush(timeoutMs: number): Promise<string>;
+  lettersEnd(timeoutMs: number): string[];
   queueGet(queue: Handle, id: string): Promise<string>;
+  queueJobs(queue: Handle): Promise<string>;
+  queuePause(queue: Handle, job: string): Promise<string>;
+  queueCancel(queue: Handle, job: string): Promise<string>;
   queuePeek(queue: Handle, filter: string, limit: number, cursor: string | null): Promise<string>;
   queueGroups(queue: Handle, filter: string): Promise<string>;
   queueStats(queue: Handle): Promise<string>;
@@ -106,6 +115,7 @@ export interface Native {
   queueArchive(queue: Handle, correlationId: string, operation: string): Promise<string>;
   redriveNew(queue: Handle, options: string, now: number): Promise<Handle>;
   redriveDrop(redrive: Handle): void;
+  redriveLeave(redrive: Handle): Promise<string>;
   redriveNext(redrive: Handle, now: number): Promise<string>;
   redriveDelivered(redrive: Handle, token: number, ok: boolean, error: string | null, now: number): Promise<string>;
   redriveRenew(redrive: Handle, token: number): Promise<string>;

@@ -25,6 +25,7 @@ export interface Part {
   readonly capture: AnyFunction | undefined;
   readonly idempotencyKey: AnyFunction | undefined;
   readonly redact: AnyFunction | undefined;
+  readonly onLost: AnyFunction | undefined;
   readonly only: AnyFunction | undefined;
   readonly staleKey: AnyFunction | undefined;
   readonly behavior: AnyFunction | undefined;
@@ -36,7 +37,7 @@ export interface Part {
   readonly outcomes: readonly unknown[];
 }
 
-const FUNCTIONS = ['key', 'onResult', 'retryAfter', 'capture', 'idempotencyKey', 'redact', 'only', 'staleKey', 'behavior'] as const;
+const FUNCTIONS = ['key', 'onResult', 'retryAfter', 'capture', 'idempotencyKey', 'redact', 'onLost', 'only', 'staleKey', 'behavior'] as const;
 
 const NONE: readonly unknown[] = [];
 

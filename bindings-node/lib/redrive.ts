@@ -22,6 +22,33 @@ export interface RedriveOptions extends Filter {
   maxRedrives?: number | null;
   /** Only counts. */
   dryRun?: boolean;
+  /** Whether it goes on record, so that others see it in `jobs` and can pause it. Default: if there is no limit. */
+  job?: boolean;
+  /** The id of a job to go on with, by the options that it was begun with. */
+  resume?: string;
+}
+
+export type Stopped = 'failures' | 'limit' | 'breaker' | 'paused' | 'cancelled' | 'taken_over';
+
+/** A redrive on record. */
+export interface RedriveJob {
+  readonly id: string;
+  readonly queue: string;
+  /** `interrupted`: its runner is gone. */
+  readonly state: 'running' | 'interrupted' | 'paused' | 'stopped' | 'cancelled' | 'done';
+  /** Letters at its start. */
+  readonly total: number;
+  readonly ok: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly remaining: number;
+  /** Letters that came since its start. */
+  readonly arrived: number;
+  readonly started: string;
+  readonly updated: string;
+  readonly stopped: Stopped | null;
+  readonly pid: number;
+  readonly options: Readonly<Record<string, unknown>>;
 }
 
 export interface RedriveReport {
@@ -31,8 +58,12 @@ export interface RedriveReport {
   readonly skipped: number;
   /** Letters that were not tried. */
   readonly remaining: number;
-  /** Why it ended while letters remained. */
-  readonly stopped: 'failures' | 'limit' | null;
+  /** Why it ended while letters remained; `breaker`: the handler's circuit is open; `taken_over`: by another runner. */
+  readonly stopped: Stopped | null;
+  /** The job, if it went on record. */
+  readonly job?: string;
+  /** Letters that came since the job's start. */
+  readonly arrived?: number;
   /** In a dry run. */
   readonly groups?: readonly unknown[];
 }
@@ -57,19 +88,28 @@ export async function redrive(queue: string, handle: Handle, handler: (letter: D
     const workers = await Promise.allSettled(Array.from({ length: concurrency }, () => deliverAll(queue, plan, handler)));
     for (const worker of workers) if (worker.status === 'rejected') throw worker.reason;
     return (workers[0] as PromiseFulfilledResult<RedriveReport>).value;
+  } catch (error) {
+    // Its lease ends anyway if this fails.
+    await track(native.redriveLeave(plan)).catch(() => undefined);
+    throw error;
   } finally {
     native.redriveDrop(plan);
   }
 }
 
+/** The target takes nothing now: the letter was given back. */
+const OPEN: ReadonlySet<unknown> = new Set(['circuit.open', 'circuit.isolated']);
+
 function toOptions(options: RedriveOptions): string {
-  const { limit, rate, concurrency: _, stopAfterFailures, maxRedrives, dryRun, ...filter } = options;
+  const { limit, rate, concurrency: _, stopAfterFailures, maxRedrives, dryRun, job, resume, ...filter } = options;
   return JSON.stringify({
     limit,
     rate,
     stop_after_failures: stopAfterFailures,
     max_redrives: maxRedrives,
     dry_run: dryRun,
+    job,
+    resume,
     filter: JSON.parse(toFilter(filter)) as unknown,
   });
 }
@@ -97,16 +137,19 @@ async function deliver(queue: string, plan: Handle, handler: (letter: DeadLetter
   const stop = renewing(plan, token);
   let error: string | null = null;
   let ok = true;
+  let failure = 'failed';
   try {
     await within(inner, async () => handler(letter));
   } catch (failed) {
     ok = false;
-    error = JSON.stringify(encodeError(failed));
+    const told = encodeError(failed);
+    if (OPEN.has(told['code'])) failure = 'released';
+    error = JSON.stringify(told);
   } finally {
     stop();
   }
   const kept = (await track(native.redriveDelivered(plan, token, ok, error, clock.now()))) === 'true';
-  const outcome = kept ? (ok ? 'ok' : 'failed') : 'lost';
+  const outcome = kept ? (ok ? 'ok' : failure) : 'lost';
   emit({
     event: 'dlq.redriven',
     severity: 'info',

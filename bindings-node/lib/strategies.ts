@@ -1,5 +1,6 @@
 /** One word per strategy. Each makes a policy of one, which is also a part of a larger policy. */
 
+import type { DeadLetter } from './letter.js';
 import type { ErrorClass, Matcher, RetryAfter } from './classify.js';
 import { ConfigError } from './errors.js';
 import { compilePart, type Part } from './part.js';
@@ -59,6 +60,8 @@ export interface DeadLetterOptions extends Omit<DeadLetterData, 'queue'>, MatchO
   idempotencyKey?: (...args: any[]) => string;
   /** Takes the letter and returns it without what must not be kept. */
   redact?: (letter: Record<string, unknown>) => Record<string, unknown>;
+  /** Called with a letter that could not be kept anywhere. */
+  onLost?: (letter: DeadLetter) => unknown;
 }
 
 /** An error class, a function that makes an error, or an error's own name as text. */

@@ -67,6 +67,8 @@ export const EVENTS = [
   'fallback.stale_skipped',
   'bulkhead.limit_changed',
   'chaos.aborted',
+  'dlq.fallback',
+  'dlq.dropped',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -180,6 +182,10 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'bulkhead.limit_changed': ['info', ['from', 'to', 'reason']],
   /** `abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`. */
   'chaos.aborted': ['warning', ['reason']],
+  /** The store did not take the letter, and why; it went to the `second` store, or waits in `memory` to be written. */
+  'dlq.fallback': ['error', ['queue', 'letter_id', 'step', 'cause']],
+  /** Letters were removed because of a limit: the queue is `full`, or they were too old (`age`). */
+  'dlq.dropped': ['error', ['queue', 'letters', 'reason']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */
@@ -198,10 +204,20 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
   'dead_letter': {
     queue: 'the policy\'s name',
     store: '$SEAWALL_STORE',
+    second_store: '',
     capture: '',
     idempotency_key: '',
     redact: '',
+    durability: 'fsync',
+    await_durable: 'true',
     write_timeout: '250ms',
+    max_letters: '',
+    max_bytes: '',
+    max_age: '',
+    retention: '',
+    min_free: '',
+    when_full: 'reject',
+    on_lost: '',
     on: '',
     ignore: '',
   },
@@ -308,8 +324,26 @@ export interface DeadLetterData {
   queue?: string;
   /** Where the queue lives: `sqlite:///directory` or `memory:`. Default: $SEAWALL_STORE. */
   store?: string;
+  /** Where a letter goes that the store does not take. */
+  secondStore?: string;
+  /** What a written record outlives: the machine, if its disk honours flushes, or only the process. Default: fsync. */
+  durability?: 'fsync' | 'os';
+  /** Whether the caller waits until the record is written. If not, a thread writes it, from memory that is bounded. Default: true. */
+  awaitDurable?: boolean;
   /** How long the caller waits for the record to be written. Default: 250ms. */
   writeTimeout?: DurationLike;
+  /** The most letters that the queue holds. */
+  maxLetters?: number;
+  /** The most bytes that the queue's records take. */
+  maxBytes?: number;
+  /** Letters older than this are removed, and counted. */
+  maxAge?: DurationLike;
+  /** Recovered letters are removed after so long. */
+  retention?: DurationLike;
+  /** The bytes that stay free on the store's disk. */
+  minFree?: number;
+  /** What a full queue does: it refuses the letter, which goes on along the chain, or removes the oldest ones. Default: reject. */
+  whenFull?: 'reject' | 'drop_oldest';
 }
 
 /** What is data among the options of `timeout`. */
@@ -435,34 +469,6 @@ export interface ChaosData {
   /** What ends it early: `breaker = "open"`, the policy's own circuit opens, or that of the `policy` named; `failure_ratio`, so large a share of the last 50 calls failed, once there are `minimum_throughput` (20). */
   abortWhen?: { breaker?: 'open'; policy?: string; failureRatio?: number; minimumThroughput?: number };
 }
-
-/** Each metric's type and its labels besides `policy`. */
-export const METRICS: Readonly<Record<string, readonly [string, readonly string[]]>> = {
-  /** Calls that ended: success, failure, timeout, rejected, cancelled, fallback. */
-  seawall_calls_total: ['counter', ['outcome']],
-  /** Attempts that ended: success, failure, cancelled, ignored. */
-  seawall_attempts_total: ['counter', ['outcome']],
-  /** Attempts beyond the first. */
-  seawall_retries_total: ['counter', []],
-  /** Transitions of the circuit breaker, by the state entered. */
-  seawall_breaker_transitions_total: ['counter', ['to']],
-  /** 1 for the state the circuit breaker is in, 0 for the others. */
-  seawall_breaker_state: ['gauge', ['state']],
-  /** Bulkhead slots in use. */
-  seawall_bulkhead_in_flight: ['gauge', []],
-  /** Calls waiting for a bulkhead slot. */
-  seawall_bulkhead_queued: ['gauge', []],
-  /** Calls that a fallback answered. */
-  seawall_fallbacks_total: ['counter', []],
-  /** Dead letters written. */
-  seawall_dlq_written_total: ['counter', []],
-  /** Failed calls that could not be recorded. */
-  seawall_dlq_lost_total: ['counter', []],
-  /** Attempts that chaos struck. */
-  seawall_chaos_injections_total: ['counter', []],
-  /** Calls whose key found no room and shared the overflow state. */
-  seawall_keys_overflow_total: ['counter', []],
-};
 
 /** Where a port has each of its words, and how many it has. */
 export const PORT = { EVEN: 0, ODD: 1, GENERATION: 2, CREDIT: 3, BEGUN: 4, PASSED: 5, SLOTS: 6, ELSEWHERE: 7, IN_USE: 8, WORDS: 9 } as const;

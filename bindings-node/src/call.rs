@@ -177,6 +177,13 @@ pub fn letter_ended(call: u32, ok: bool, now: f64) -> Result<Vec<i64>> {
     input(call, |call| call.letter_ended(nanoseconds(now), ok))
 }
 
+/// For the metrics: the letter went another way than to its store, and so many others had to go for it.
+#[napi]
+pub fn letter_went(call: u32, aside: bool, dropped: u32) -> Result<()> {
+    CALLS.get(call)?.lock().letter_went(aside, dropped);
+    Ok(())
+}
+
 /// A fallback step failed (0), returned (1), was cancelled (2), or there is no stale result (3).
 #[napi]
 pub fn fallback_ended(call: u32, ok: u32, now: f64) -> Result<Vec<i64>> {

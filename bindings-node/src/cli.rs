@@ -5,7 +5,7 @@ use std::io;
 use std::sync::LazyLock;
 
 use napi_derive::napi;
-use seawall_admin::{Console, Done, report, run};
+use seawall_admin::{Console, Done, progress, report, run};
 
 const HANDLER: &str = "give 'file.mjs#function', which takes a letter";
 
@@ -28,4 +28,10 @@ pub fn cli(args: Vec<String>) -> String {
 #[napi]
 pub fn cli_report(request: String, told: String) -> u32 {
     u32::from(with_console(|console| report(&request, &told, console)))
+}
+
+/// Shows on a terminal how far it is.
+#[napi]
+pub fn cli_progress(request: String, ok: u32, failed: u32) {
+    progress(&request, ok.into(), failed.into());
 }

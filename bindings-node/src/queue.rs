@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
 
 use napi::bindgen_prelude::{AsyncTask, Env, Result, Task};
 use napi_derive::napi;
@@ -109,6 +110,34 @@ pub fn queue_put(queue: u32, letter: String) -> Result<AsyncTask<Job>> {
     on(queue, move |queue| queue.put(&letter))
 }
 
+/// As `queuePut`; gives JSON that says what became of the letter.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_write(queue: u32, letter: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.write(&letter))
+}
+
+/// Writes a letter whose store could not be opened, along the chain.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_write_closed(queue: String, store: Option<String>, letter: String) -> AsyncTask<Job> {
+    Job::new(move || seawall_dlq::write_closed(&queue, store.as_deref().unwrap_or_default(), &letter))
+}
+
+/// Waits for letters in memory to be written, so many milliseconds at most; gives `true`, or `false`.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn letters_flush(timeout_ms: u32) -> AsyncTask<Job> {
+    Job::new(move || Ok(flushed(timeout_ms).to_string()))
+}
+
+/// The last chance of letters in memory, at the end of the process: waits on this thread, and gives up what is left, each as JSON.
+#[napi]
+pub fn letters_end(timeout_ms: u32) -> Vec<String> {
+    if flushed(timeout_ms) { Vec::new() } else { seawall_dlq::abandon() }
+}
+
+fn flushed(timeout_ms: u32) -> bool {
+    seawall_dlq::flush(Instant::now() + Duration::from_millis(timeout_ms.into()))
+}
+
 /// A letter, or `null`.
 #[napi(ts_return_type = "Promise<string>")]
 pub fn queue_get(queue: u32, id: String) -> Result<AsyncTask<Job>> {
@@ -145,6 +174,24 @@ pub fn queue_purge(queue: u32, filter: String, all: bool, dry_run: bool) -> Resu
     on(queue, move |queue| queue.purge(&filter, all, dry_run))
 }
 
+/// Redrives on record.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_jobs(queue: u32) -> Result<AsyncTask<Job>> {
+    on(queue, Queue::jobs)
+}
+
+/// Pauses a job; gives `true`, or `false` if it has ended.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_pause(queue: u32, job: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.pause(&job).map(|done| done.to_string()))
+}
+
+/// Cancels a job; gives `true`, or `false` if it has ended.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn queue_cancel(queue: u32, job: String) -> Result<AsyncTask<Job>> {
+    on(queue, move |queue| queue.cancel(&job).map(|done| done.to_string()))
+}
+
 /// Archives the open letters of one call as recovered; gives how many.
 #[napi(ts_return_type = "Promise<string>")]
 pub fn queue_archive(queue: u32, correlation_id: String, operation: String) -> Result<AsyncTask<Job>> {
@@ -174,6 +221,12 @@ fn during(redrive: u32, work: impl FnOnce(&Redrive) -> std::result::Result<Strin
 #[napi(ts_return_type = "Promise<string>")]
 pub fn redrive_next(redrive: u32, now_ms: f64) -> Result<AsyncTask<Job>> {
     during(redrive, move |redrive| redrive.next(now_ms as u64))
+}
+
+/// Stops early; a job is paused.
+#[napi(ts_return_type = "Promise<string>")]
+pub fn redrive_leave(redrive: u32) -> Result<AsyncTask<Job>> {
+    during(redrive, |redrive| redrive.leave().map(|()| String::new()))
 }
 
 /// Answers for one delivery; gives `true`, or `false` if its lease was lost.

@@ -42,7 +42,7 @@ impl Call {
     }
 
     /// Says whose call it is that began without a driver.
-    fn identify(&self, correlation_id: &str) {
+    pub(crate) fn identify(&self, correlation_id: &str) {
         self.inner.lock().identify(correlation_id);
     }
 
@@ -64,7 +64,7 @@ impl Call {
         self.step(py, |call, now| call.ended(now, Ended { attempt, kind, bits, status, retry_after_ms, error_type }))
     }
 
-    fn timer<'py>(&self, py: Python<'py>, reason: u32, attempt: u32) -> PyResult<Bound<'py, PyList>> {
+    pub(crate) fn timer<'py>(&self, py: Python<'py>, reason: u32, attempt: u32) -> PyResult<Bound<'py, PyList>> {
         self.step(py, |call, now| call.timer(now, reason, attempt))
     }
 
@@ -96,12 +96,21 @@ impl Call {
         self.step(py, |call, now| call.letter_ended(now, ok))
     }
 
+    fn letter_went(&self, aside: bool, dropped: u32) {
+        self.inner.lock().letter_went(aside, dropped);
+    }
+
     fn fallback_ended<'py>(&self, py: Python<'py>, ok: u8) -> PyResult<Bound<'py, PyList>> {
         self.step(py, |call, now| call.fallback_ended(now, ok))
     }
 
     fn within(&self, chain: Vec<u64>) -> u64 {
         self.inner.lock().within(&chain)
+    }
+
+    /// Milliseconds until the call's limit passes, rounded up; -1 if there is none.
+    fn left_ms(&self) -> i64 {
+        self.inner.lock().wait_ms(clock::now())
     }
 
     fn report(&self) -> String {

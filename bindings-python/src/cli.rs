@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 
 use pyo3::prelude::*;
-use seawall_admin::{Console, Done, report, run};
+use seawall_admin::{Console, Done, progress, report, run};
 
 const HANDLER: &str = "give 'package.module:function', which takes a letter";
 
@@ -28,7 +28,14 @@ fn cli_report(request: &str, told: &str) -> u8 {
     with_console(|console| report(request, told, console))
 }
 
+/// Shows on a terminal how far it is.
+#[pyfunction]
+fn cli_progress(request: &str, ok: u64, failed: u64) {
+    progress(request, ok, failed);
+}
+
 pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cli, module)?)?;
-    module.add_function(wrap_pyfunction!(cli_report, module)?)
+    module.add_function(wrap_pyfunction!(cli_report, module)?)?;
+    module.add_function(wrap_pyfunction!(cli_progress, module)?)
 }

@@ -25,6 +25,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<queue::Queue>()?;
     module.add_class::<queue::Redrive>()?;
     module.add_class::<watch::Watch>()?;
+    module.add_function(wrap_pyfunction!(queue::write_closed, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::flush_letters, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::abandon_letters, module)?)?;
     cli::add_to(module)?;
     fork::add_to(module)?;
     hot::add_to(module)?;

@@ -1,5 +1,7 @@
 //! Dead-letter queues and their redrive. All of it may wait for a disk, so all of it lets other threads run meanwhile.
 
+use std::time::{Duration, Instant};
+
 use pyo3::prelude::*;
 
 use crate::error;
@@ -21,6 +23,11 @@ impl Queue {
 
     fn put(&self, py: Python<'_>, letter: &str) -> PyResult<String> {
         inside(py, || self.inner.put(letter)).map_err(|why| error::dlq(&why))
+    }
+
+    /// As `put`, and says what became of the letter.
+    fn write(&self, py: Python<'_>, letter: &str) -> PyResult<String> {
+        inside(py, || self.inner.write(letter)).map_err(|why| error::dlq(&why))
     }
 
     fn get(&self, py: Python<'_>, id: &str) -> PyResult<Option<String>> {
@@ -48,6 +55,18 @@ impl Queue {
         inside(py, || self.inner.park(filter)).map_err(|why| error::dlq(&why))
     }
 
+    fn jobs(&self, py: Python<'_>) -> PyResult<String> {
+        inside(py, || self.inner.jobs()).map_err(|why| error::dlq(&why))
+    }
+
+    fn pause(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
+        inside(py, || self.inner.pause(job)).map_err(|why| error::dlq(&why))
+    }
+
+    fn cancel(&self, py: Python<'_>, job: &str) -> PyResult<bool> {
+        inside(py, || self.inner.cancel(job)).map_err(|why| error::dlq(&why))
+    }
+
     fn archive(&self, py: Python<'_>, correlation_id: &str, operation: &str) -> PyResult<u64> {
         inside(py, || self.inner.archive(correlation_id, operation)).map_err(|why| error::dlq(&why))
     }
@@ -59,6 +78,25 @@ fn inside<T: Send>(py: Python<'_>, work: impl FnOnce() -> T + Send) -> T {
         let _inside = seawall_dlq::fork::inside();
         work()
     })
+}
+
+/// Writes a letter whose store could not be opened, along the chain.
+#[pyfunction]
+#[pyo3(signature = (name, store, letter))]
+pub(crate) fn write_closed(py: Python<'_>, name: &str, store: Option<&str>, letter: &str) -> PyResult<String> {
+    inside(py, || seawall_dlq::write_closed(name, store.unwrap_or_default(), letter)).map_err(|why| error::dlq(&why))
+}
+
+/// Not inside: the thread that writes them must get there. Waits for letters in memory to be written, so many milliseconds at most. Tells whether they are.
+#[pyfunction]
+pub(crate) fn flush_letters(py: Python<'_>, timeout_ms: u32) -> bool {
+    py.detach(|| seawall_dlq::flush(Instant::now() + Duration::from_millis(timeout_ms.into())))
+}
+
+/// Gives up letters in memory: what is left of each, as JSON.
+#[pyfunction]
+pub(crate) fn abandon_letters(py: Python<'_>) -> Vec<String> {
+    py.detach(seawall_dlq::abandon)
 }
 
 /// One redrive of a queue.
@@ -86,6 +124,10 @@ impl Redrive {
 
     fn released(&self, py: Python<'_>, token: u64) -> PyResult<bool> {
         inside(py, || self.inner.released(token)).map_err(|why| error::dlq(&why))
+    }
+
+    fn leave(&self, py: Python<'_>) -> PyResult<()> {
+        inside(py, || self.inner.leave()).map_err(|why| error::dlq(&why))
     }
 
     fn renew(&self, py: Python<'_>, token: u64) -> PyResult<bool> {

@@ -76,12 +76,17 @@ SUITES = [
     # The same without the fast path.
     suite(
         "python-drivers",
-        pytest("tests/python", *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context"))),
+        pytest(
+            "tests/python",
+            *(f"--ignore=tests/python/test_{name}.py" for name in ("typing", "fast", "fast_async", "fast_context", "fast_limits", "fast_trio")),
+        ),
         counts.pytest,
         env={"SEAWALL_FAST": "0"},
     ),
     # Real servers, workers that are killed, and the examples that run under them.
     suite("examples", pytest("tests/examples"), counts.pytest),
+    # The built wheel on every Python that it is for; an interpreter that is missing shows as skipped.
+    suite("python-versions", [PYTHON, "tests/ci/python_versions.py"], counts.plain, env={"PYTHONPATH": ""}),
     Suite("node", node_tests, counts.node),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),

@@ -88,7 +88,7 @@ test('a store that cannot be reached loses the letter, never the caller’s erro
   folder(t);
   const events = [];
   t.after(seawall.onEvent((event) => events.push(event.event)));
-  await assert.rejects(deadLetter('orders', { store: 'sqlite:////proc/nowhere' })(fails)(), /bank is down/);
+  await assert.rejects(deadLetter('orders', { store: 'kafka://nowhere' })(fails)(), /bank is down/);
   assert.deepEqual(events, ['attempt.failed', 'dlq.lost']);
 });
 

@@ -139,7 +139,10 @@ def test_letters_are_delivered_by_a_function(program: str, handler: str, store: 
     assert absent.returncode == 2 and "nothing" in absent.stderr
     done = redrive("--to", place, "--all", "--concurrency", "2", "--json")
     assert done.returncode == 1, "a letter failed again"
-    assert json.loads(done.stdout) | {"stopped": None} == {"ok": 2, "failed": 1, "skipped": 0, "remaining": 0, "stopped": None}
+    (job,) = seawall.DeadLetterQueue("orders", store=store).jobs()
+    told = {"ok": 2, "failed": 1, "skipped": 0, "remaining": 0, "stopped": None, "job": job.id, "arrived": 0}
+    assert json.loads(done.stdout) == told
+    assert (job.state, job.total, job.ok, job.failed) == ("done", 3, 2, 1)
     assert redrive("--to", place, "--older-than", "1h").returncode == 0
     assert redrive().returncode == 2
 
@@ -151,3 +154,31 @@ def test_the_doctor_finds_what_is_wrong(seawall_dlq: Run, filled: list[str], tmp
     (directory / "log" / "x.40.damaged").write_bytes(b"half a letter")
     found = lines(seawall_dlq("doctor", "--json", code=1))
     assert [("mode 755" in one["message"], "13 bytes" in one["message"]) for one in found] == [(True, False), (False, True)]
+
+
+def test_jobs_are_listed_gone_on_with_and_end(
+    seawall_dlq: Run, store: str, filled: list[str], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    queue = seawall.DeadLetterQueue("orders", store=store)
+    assert seawall_dlq("jobs", "orders").stdout.startswith("JOB  STATE")
+
+    def deliver(letter: seawall.DeadLetter) -> None:
+        if letter.payload["order"] == 1:
+            queue.pause(queue.jobs()[0].id)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.redrive(deliver, limit=None)
+    queue.put({"order": 3})
+    (job,) = lines(seawall_dlq("jobs", "orders", "--json"))
+    counts = [job[name] for name in ("state", "total", "ok", "failed", "remaining", "arrived")]
+    assert counts == ["paused", 3, 1, 0, 2, 1]
+    (tmp_path / "handlers.py").write_text("def deliver(letter):\n    pass\n")
+    (tmp_path / "handlers.mjs").write_text("export const deliver = async () => {};\n")
+    handler = "handlers:deliver" if request.node.callspec.params["seawall_dlq"] == "python" else "handlers.mjs#deliver"
+    assert "filter already" in seawall_dlq("redrive", "orders", "--resume", job["id"], "--to", handler, "--key", "a", code=2).stderr
+    resumed = seawall_dlq("redrive", "orders", "--resume", job["id"], "--to", handler)
+    assert resumed.stdout == "2 ok, 0 failed, 0 skipped, 0 remaining; 1 arrived since\n"
+    assert resumed.stderr == "", "no bar where nobody looks"
+    assert "has ended" in seawall_dlq("jobs", "orders", "--cancel", job["id"], code=1).stderr
+    assert "has ended" in seawall_dlq("redrive", "orders", "--resume", job["id"], "--to", handler, code=2).stderr

@@ -115,3 +115,58 @@ def test_a_letter_that_fails_again_in_node_is_still_there_for_python(store: str)
     letter = queue.get(letter_id)
     assert letter is not None
     assert (letter.payload, letter.redrives, letter.state) == ({"id": "order-3"}, 1, "ready")
+
+
+BEGIN_IN_NODE = """
+const { DeadLetterQueue } = require('./');
+const queue = new DeadLetterQueue('orders', { store: process.argv[1] });
+(async () => {
+  const seen = [];
+  const report = await queue.redrive(async (letter) => {
+    seen.push(letter.payload.n);
+    await queue.pause((await queue.jobs())[0].id);
+    // Longer than it takes a runner to notice.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+  }, { limit: null });
+  console.log(JSON.stringify({ seen, stopped: report.stopped, remaining: report.remaining, job: report.job }));
+})();
+"""
+
+GO_ON_IN_NODE = """
+const { DeadLetterQueue } = require('./');
+const queue = new DeadLetterQueue('orders', { store: process.argv[1] });
+(async () => {
+  const seen = [];
+  const report = await queue.redrive(async (letter) => { seen.push(letter.payload.n); }, { resume: process.argv[2] });
+  const [job] = await queue.jobs();
+  console.log(JSON.stringify({ seen, arrived: report.arrived, state: job.state, ok: job.ok, total: job.total }));
+})();
+"""
+
+
+def test_a_job_begun_in_one_language_is_gone_on_with_in_the_other(store: str) -> None:
+    queue = seawall.DeadLetterQueue("orders", store=store)
+
+    def put() -> None:
+        for n in range(3):
+            queue.put({"n": n})
+
+    put()
+    begun = json.loads(node(BEGIN_IN_NODE, store))
+    assert (begun["seen"], begun["stopped"], begun["remaining"]) == ([0], "paused", 2)
+    queue.put({"n": 9})
+    seen: list[int] = []
+    report = queue.redrive(lambda letter: seen.append(letter.payload["n"]), resume=begun["job"])
+    (job,) = queue.jobs()
+    assert (seen, report.arrived, job.state, job.ok, job.total) == ([1, 2], 1, "done", 3, 3)
+
+    queue.purge(all=True)
+    put()
+
+    def stop(letter: seawall.DeadLetter) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        queue.redrive(stop, limit=None)
+    told = json.loads(node(GO_ON_IN_NODE, store, queue.jobs()[0].id))
+    assert told == {"seen": [0, 1, 2], "arrived": 0, "state": "done", "ok": 3, "total": 3}

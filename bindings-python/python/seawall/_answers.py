@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Literal, NoReturn, TypeVar, overload
 
 from seawall import _argument
 from seawall._argument import Picker
@@ -14,6 +13,10 @@ from seawall._errors import ConfigError
 from seawall._part import UNSET, Fn, Unset, bare, known, part_of
 from seawall._plan import Part
 from seawall._policy import Policy
+from seawall._typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, overload
+
+if TYPE_CHECKING:
+    from seawall._letter import DeadLetter
 
 F = TypeVar("F")
 G = TypeVar("G")
@@ -186,6 +189,16 @@ def dead_letter(
     idempotency_key: Picker | None = None,
     redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     write_timeout: Duration | None = None,
+    durability: Literal["fsync", "os"] | None = None,
+    await_durable: bool | None = None,
+    second_store: str | None = None,
+    max_letters: int | None = None,
+    max_bytes: int | None = None,
+    max_age: Duration | None = None,
+    retention: Duration | None = None,
+    min_free: int | None = None,
+    when_full: Literal["reject", "drop_oldest"] | None = None,
+    on_lost: Callable[[DeadLetter], object] | None = None,
     on: Matcher | None = None,
     ignore: Matcher | None = None,
     name: str | None = None,
@@ -204,6 +217,14 @@ def dead_letter(
     idempotency_key: gives the key under which receivers recognise the call, likewise.
     redact: takes the record and returns it without what must not be kept.
     write_timeout: how long the caller waits for the record to be written; "250ms".
+    durability: what a written record outlives: "fsync" the machine, "os" only the process.
+    await_durable: False lets a thread write the record, from memory that is bounded; `flush` waits for it.
+    second_store: where a record goes that the store does not take. After that memory is left, and the log.
+    max_letters, max_bytes: what the queue holds at most, the records of all states together.
+    max_age, retention: records are removed when they are older, or were recovered so long ago.
+    min_free: the bytes that stay free on the store's disk.
+    when_full: "reject" sends the record on along the chain, "drop_oldest" removes old ones, and says so.
+    on_lost: called with a record that could not be kept anywhere.
     on, ignore: which final errors are recorded; by default all but cancellation.
 
     A record that cannot be written never replaces the call's own error. Raises ConfigError for what cannot work.

@@ -11,6 +11,15 @@ from seawall._redrive import Plan, inside
 
 async def run(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object], concurrency: int) -> RedriveReport:
     """Delivers in this task, or in so many."""
+    try:
+        return await _run(plan, handler, concurrency)
+    except BaseException:
+        # Not awaited: whoever is cancelled is in a hurry.
+        plan.leave()
+        raise
+
+
+async def _run(plan: Plan, handler: Callable[[DeadLetter], Awaitable[object] | object], concurrency: int) -> RedriveReport:
     task = _loop.required("aredrive")
     if concurrency == 1:
         return await _awork(task, plan, handler)

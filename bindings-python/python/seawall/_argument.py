@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
-from typing import Any, Protocol, Union
 
 from seawall._errors import ConfigError
+from seawall._late import inspect
+from seawall._typing import Any, Protocol, Union
 
 
 

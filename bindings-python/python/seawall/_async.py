@@ -36,8 +36,9 @@ async def resume(
     outcome: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    cut: list[Op] | None = None,
 ) -> Any:
-    """Goes on with a call whose first attempt ran without a driver, and ended so."""
+    """Goes on with a call whose first attempt ran without a driver, and ended so. `cut`: outputs of a limit that passed before."""
     try:
         if not is_value and not isinstance(outcome, Exception) and _loop.current() is None:
             # Closed, or collected, after its loop is gone: nothing goes on.
@@ -51,7 +52,7 @@ async def resume(
     finally:
         # The error's traceback comes to lead here, and would keep the error alive.
         del outcome
-    return await driver.run(session.resumed)
+    return await driver.run(driver.resumed(cut))
 
 
 async def sleep(task: _loop.Task, virtual: _clock.VirtualTime | None, ms: int) -> None:
@@ -97,9 +98,9 @@ class Driver:
         self.parked: _loop.Future[None] | None = None
         self.timers: dict[tuple[int, int], _loop.Cancellable | int] = {}
 
-    async def run(self, begin: Callable[[], list[Op]] | None = None) -> Any:
+    async def run(self, resumed: Awaitable[list[Op]] | None = None) -> Any:
         try:
-            finish = await self.perform_all((begin or self.native.start)())
+            finish = await self.perform_all(self.native.start() if resumed is None else await resumed)
         except BaseException:
             self.session.give_up()
             raise
@@ -111,6 +112,24 @@ class Driver:
         if finish[1] == _call.VALUE and self.session.inner_letters:
             await _offload.start(self.task, lambda: _letters.recover(self.session.inner_letters), self.session.virtual)
         return self.session.finish(finish[1], finish[2])
+
+    async def resumed(self, cut: list[Op] | None) -> list[Op]:
+        """The first attempt ran without us, and has ended. `cut`: what was to be done when a limit passed and the task was cancelled."""
+        self.arm_total()
+        if cut is None:
+            return self.session.resumed()
+        self.pending = cut
+        self.task.is_cut = True
+        is_value, outcome = self.session.outcomes[1]
+        await self.settle(is_value, outcome)
+        before, self.pending = self.pending, []
+        return [*before, *self.session.ended(1, is_value, outcome)]
+
+    def arm_total(self) -> None:
+        """The rest of the call's time, which has run since the first attempt."""
+        left = self.native.left_ms()
+        if left >= 0:
+            self.arm(_call.TOTAL, 0, left)
 
     async def perform_all(self, ops: list[Op]) -> Op:
         while True:
@@ -234,11 +253,14 @@ class Driver:
             outcome: tuple[bool, Any] = (True, value)
         except BaseException as error:
             outcome = (False, error)
-        if self.task.is_cut and (stop := await self.task.settle(None if outcome[0] else outcome[1])) is not None:
-            # The caller cancelled as well. Its own cancellation goes out, once the engine has been told.
-            session.cancellation = stop
-            self.pending.extend(self.native.cancelled())
+        await self.settle(*outcome)
         return outcome
+
+    async def settle(self, is_value: bool, outcome: Any) -> None:
+        """After an attempt: if the caller cancelled besides us, its own cancellation goes out, once the engine has been told."""
+        if self.task.is_cut and (stop := await self.task.settle(None if is_value else outcome)) is not None:
+            self.session.cancellation = stop
+            self.pending.extend(self.native.cancelled())
 
     # Waiting.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, Optional, cast
 
 from seawall import _events, _native
 from seawall._durations import Duration, to_ms
 from seawall._errors import from_native
 from seawall._plan import Written
+from seawall._typing import Literal, NamedTuple, Optional, cast
 
 State = Literal["closed", "open", "half_open", "isolated", "disabled"]
 

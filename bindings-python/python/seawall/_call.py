@@ -6,18 +6,17 @@ that need no waiting, and the making of errors, facts and contexts.
 
 from __future__ import annotations
 
-import json
-import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 from seawall import _argument, _asyncness, _classify, _clock, _context, _errors, _events, _mode, _native, _stale
 from seawall._classify import Facts
 from seawall._context import Current
+from seawall._late import json, logger
 from seawall._plan import Plan, Written
+from seawall._record import record
 from seawall._table import ERROR_CODES, EventName
+from seawall._typing import Any
 
 START, CANCEL, SLEEP, TIMER, PARK, WAKE, FAILED, LETTER, FALLBACK, FINISH, EVENT, BEHAVIOR = range(12)
 BACKOFF, RATE_LIMIT, ATTEMPT_LIMIT, TOTAL, QUEUE, IDLE, HEDGE = range(7)
@@ -45,7 +44,7 @@ _MESSAGES = {
 Op = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class View:
     """What `policy.using(…)` set."""
 
@@ -163,6 +162,8 @@ class Session:
         # Letters of calls inside this one; an outer retry's success recovers them.
         self.inner_letters: list[_context.Written] = (frame and frame.letters) or []
         self.letter_events: list[tuple[EventName, dict[str, Any]]] = []
+        # What is left of a letter that nobody took, and who is to be told.
+        self.letter_lost: tuple[dict[str, Any], Callable[[Any], object] | None] | None = None
         self.attempt = 1 if native else 0
         # Attempts that were started and have not been reported as ended.
         self.running: set[int] = {1} if native else set()
@@ -214,7 +215,7 @@ class Session:
         try:
             return not only(*self.args, **self.kwargs)
         except Exception:
-            logging.getLogger("seawall").exception("chaos.only raised; the call is spared")
+            logger.exception("chaos.only raised; the call is spared")
             return True
 
     # Contexts of foreign code.

@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import errno
-import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
-from email.utils import parsedate_to_datetime
-from typing import Any, Union
 
 from seawall._durations import to_ms
 from seawall._errors import (
@@ -21,6 +16,9 @@ from seawall._errors import (
     TimeoutExceededError,
     failure,
 )
+from seawall._late import datetime, email_utils, logger
+from seawall._record import record
+from seawall._typing import Any, Union
 
 # A class, a code string, a predicate, or an iterable of these.
 Matcher = Union[type[BaseException], str, Callable[[BaseException], object], Iterable[Any]]
@@ -33,10 +31,9 @@ RETRY_RESULT, BREAKER_RESULT = 256, 512
 
 _PROGRAMMING = (TypeError, AttributeError, NameError, ImportError, SyntaxError, AssertionError, NotImplementedError)
 _INJECTED = "__seawall_injected__"
-_log = logging.getLogger("seawall")
 
 
-@dataclass(frozen=True)
+@record
 class Facts:
     """One outcome as it crosses the boundary."""
 
@@ -102,7 +99,7 @@ def pushback_of(thing: object, read: Callable[[Any], object] | None) -> int:
                     return _header(str(value))
     except Exception:
         # An odd header or a failing reader says nothing; the call goes on with our own delay.
-        _log.debug("a Retry-After could not be read", exc_info=True)
+        logger.debug("a Retry-After could not be read", exc_info=True)
     return NOTHING
 
 
@@ -111,7 +108,7 @@ def _pushback(value: object) -> int:
         return NOTHING
     if value == "never" or value == math.inf:
         return NEVER
-    if isinstance(value, timedelta):
+    if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
     if isinstance(value, (int, float)):
         return max(0, math.ceil(round(value * 1000, 6)))
@@ -122,10 +119,10 @@ def _header(text: str) -> int:
     text = text.strip()
     if text.isdigit():
         return int(text) * 1000
-    moment = parsedate_to_datetime(text)
+    moment = email_utils.parsedate_to_datetime(text)
     if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=timezone.utc)
-    left = (moment - datetime.now(timezone.utc)).total_seconds()
+        moment = moment.replace(tzinfo=datetime.timezone.utc)
+    left = (moment - datetime.datetime.now(datetime.timezone.utc)).total_seconds()
     return max(0, math.ceil(left * 1000))
 
 
@@ -191,7 +188,7 @@ def _guarded(predicate: Callable[..., object], path: str) -> Callable[[Any], boo
         except Exception:
             if not told:
                 told = True
-                _log.exception("%s raised; it is taken for no match", path)
+                logger.exception("%s raised; it is taken for no match", path)
             return False
 
     return test

@@ -34,12 +34,41 @@ def _redrive(request: str) -> int:
     queue = DeadLetterQueue(asked["queue"], store=asked["store"])
     given = {**options.pop("filter"), **options, "concurrency": asked["concurrency"]}
     given.pop("dry_run")
+    handler = _counted(request, handler)
     if _asyncness.is_async(handler):
         report = asyncio.run(queue.aredrive(handler, **given))
     else:
         report = queue.redrive(handler, **given)
-    told = {"ok": report.ok, "failed": report.failed, "skipped": report.skipped, "remaining": report.remaining}
-    return _native.cli_report(request, json.dumps({**told, "stopped": report.stopped}))
+    told: dict[str, Any] = {"ok": report.ok, "failed": report.failed, "skipped": report.skipped, "remaining": report.remaining}
+    told |= {"stopped": report.stopped, "job": report.job, "arrived": report.arrived}
+    return _native.cli_report(request, json.dumps(told))
+
+
+def _counted(request: str, handler: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The handler, with a progress bar."""
+    ended = {True: 0, False: 0}
+
+    def count(is_good: bool) -> None:
+        ended[is_good] += 1
+        _native.cli_progress(request, ended[True], ended[False])
+
+    def deliver(letter: Any) -> None:
+        try:
+            handler(letter)
+        except Exception:
+            count(False)
+            raise
+        count(True)
+
+    async def adeliver(letter: Any) -> None:
+        try:
+            await handler(letter)
+        except Exception:
+            count(False)
+            raise
+        count(True)
+
+    return adeliver if _asyncness.is_async(handler) else deliver
 
 
 def _handler(place: str) -> Callable[[Any], Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
-from dataclasses import dataclass
-from typing import Any, Optional, overload
 
 from seawall import _native
 from seawall._clock import MS
 from seawall._errors import ConfigError
+from seawall._record import record
+from seawall._typing import Any, Optional, overload
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
 _deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", default=None)
@@ -18,7 +18,7 @@ _deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", defau
 _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
 
-@dataclass(frozen=True)
+@record
 class Current:
     """What is known inside a guarded call. Outside of one, `attempt` is 0 and all else that is not in the context is None.
 
@@ -115,6 +115,7 @@ def deadline() -> float | None: ...
 def deadline(default: float) -> float: ...
 def deadline(default: float | None = None) -> float | None:
     """Seconds left of the nearest deadline that this code runs under, else `default`."""
+    _settle()
     left = _left(_due())
     return default if left is None else left
 
@@ -190,7 +191,7 @@ class Frame:
         self.here = here
         # Those of calls inside, if a retry of its own collects them.
         self.letters = letters
-        self.tokens: list[tuple[Token[Any], Token[str | None]]] = []
+        self.tokens: list[tuple[Token[Any], Token[str | None], Token[_native.Due | None] | None]] = []
 
 
 def _settle() -> None:
@@ -198,15 +199,16 @@ def _settle() -> None:
     _native.fast_settle(_current.get())
 
 
-def enter_frame(retries: bool, slot: int, around: Frame | Current | None) -> Frame:
-    """What a call on the fast path is, inside of another, of what a context said, or of what the context says now."""
+def enter_frame(retries: bool, slot: int, around: Frame | Current | None, due: int) -> Frame:
+    """What a call on the fast path is, inside of another, of what a context said, or of what the context says now. `due`: its limit, or 0."""
     outer = around.here if isinstance(around, Frame) else _said() if around is None else _or_none(around)
     letters: list[Written] | None = [] if retries else None
     here = Current(
         attempt=1,
         idempotency_key=outer.idempotency_key,
         correlation_id=outer.correlation_id or _native.mint_id(),
-        _deadline=outer._deadline,
+        # Inside a limit of somebody else's no call is on the fast path.
+        _deadline=due or outer._deadline,
         _letters=letters if retries else outer._letters,
         _chain=outer._chain if slot < 0 else (*outer._chain, slot),
     )
@@ -215,13 +217,17 @@ def enter_frame(retries: bool, slot: int, around: Frame | Current | None) -> Fra
 
 def enter_again(frame: Frame) -> None:
     """Says for real, in a context that does not know it yet, that the call is under way."""
-    frame.tokens.append((_say(frame.here), _correlation.set(frame.here.correlation_id)))
+    due = frame.here._deadline
+    limit = None if due is None or due == _due() else _deadline.set(_native.Due(due))
+    frame.tokens.append((_say(frame.here), _correlation.set(frame.here.correlation_id), limit))
 
 
 def leave_frame(frame: Frame) -> bool:
     """The call is over. True if letters were written inside of it that its success recovers."""
-    for current, correlation in reversed(frame.tokens):
+    for current, correlation, limit in reversed(frame.tokens):
         try:
+            if limit is not None:
+                _deadline.reset(limit)
             _correlation.reset(correlation)
             _current.reset(current)
         except ValueError:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
-from seawall import _letters, _native, _redrive
+from seawall import _letters, _native, _queues, _redrive
 from seawall._errors import ConfigError, from_native
-from seawall._letter import DeadLetter, Group, RedriveReport, Stats
+from seawall._letter import DeadLetter, Group, RedriveJob, RedriveReport, Stats
+from seawall._typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar, Union
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -80,7 +80,7 @@ class DeadLetterQueue:
             raise ConfigError(f"expected a queue's name, not {name!r}", path="DeadLetterQueue.name")
         self.name = name
         self._store = store
-        self._queue = _letters.open_queue(name, store)
+        self._queue = _queues.open_queue(name, store)
 
     def put(
         self,
@@ -133,6 +133,8 @@ class DeadLetterQueue:
         concurrency: int = 1,
         stop_after_failures: int | None = 10,
         dry_run: bool = False,
+        job: bool | None = None,
+        resume: str | None = None,
         **filter: Unpack[Filter],
     ) -> RedriveReport:
         """Gives ready letters to `handler`, oldest first, each at least once. A handler that returns has done the work.
@@ -142,11 +144,25 @@ class DeadLetterQueue:
         concurrency: handlers at once, in threads.
         stop_after_failures: stops after so many; None: never.
         dry_run: only counts.
+        job: whether it goes on record, so that others see it in `jobs`, and can pause it; by default if there is no limit.
+        resume: the id of a job to go on with, by the options that it was begun with.
 
-        The handler runs in the letter's correlation id and idempotency key. A letter that fails three times is parked.
+        It stops when the handler's circuit is open: that letter is given back uncounted. The handler runs in the letter's correlation id and idempotency key. A letter that fails three times is parked.
         """
-        plan = _redrive.Plan(self._queue, self.name, _options(limit, rate, stop_after_failures, dry_run, filter))
+        plan = _redrive.Plan(self._queue, self.name, _options(limit, rate, stop_after_failures, dry_run, job, resume, filter))
         return _redrive.run(plan, handler, _at_least_one(concurrency))
+
+    def jobs(self) -> list[RedriveJob]:
+        """The redrives on record, newest first."""
+        return [RedriveJob._of(each) for each in json.loads(_native_call(self._queue.jobs))]
+
+    def pause(self, job: str) -> bool:
+        """Pauses a job after the deliveries under way; `redrive(resume=…)` goes on with it. False if it has ended."""
+        return _native_call(lambda: self._queue.pause(job))
+
+    def cancel(self, job: str) -> bool:
+        """Cancels a job for good, after the deliveries under way. False if it has ended."""
+        return _native_call(lambda: self._queue.cancel(job))
 
     async def aput(
         self,
@@ -185,6 +201,18 @@ class DeadLetterQueue:
         """As `purge`."""
         return await _off_the_loop(lambda: self.purge(all=all, dry_run=dry_run, **filter))
 
+    async def ajobs(self) -> list[RedriveJob]:
+        """As `jobs`."""
+        return await _off_the_loop(self.jobs)
+
+    async def apause(self, job: str) -> bool:
+        """As `pause`."""
+        return await _off_the_loop(lambda: self.pause(job))
+
+    async def acancel(self, job: str) -> bool:
+        """As `cancel`."""
+        return await _off_the_loop(lambda: self.cancel(job))
+
     async def aredrive(
         self,
         handler: Callable[[DeadLetter], Awaitable[object] | object],
@@ -194,10 +222,12 @@ class DeadLetterQueue:
         concurrency: int = 1,
         stop_after_failures: int | None = 10,
         dry_run: bool = False,
+        job: bool | None = None,
+        resume: str | None = None,
         **filter: Unpack[Filter],
     ) -> RedriveReport:
         """As `redrive`, with a handler that may be async; `concurrency` handlers run as tasks."""
-        options = _options(limit, rate, stop_after_failures, dry_run, filter)
+        options = _options(limit, rate, stop_after_failures, dry_run, job, resume, filter)
         from seawall import _aredrive
 
         plan = await _off_the_loop(lambda: _redrive.Plan(self._queue, self.name, options))
@@ -208,9 +238,16 @@ class DeadLetterQueue:
 
 
 def _options(
-    limit: int | None, rate: str | None, stop_after_failures: int | None, dry_run: bool, filter: Mapping[str, Any]
+    limit: int | None,
+    rate: str | None,
+    stop_after_failures: int | None,
+    dry_run: bool,
+    job: bool | None,
+    resume: str | None,
+    filter: Mapping[str, Any],
 ) -> str:
     options = {"limit": limit, "rate": rate, "stop_after_failures": stop_after_failures, "dry_run": dry_run}
+    options |= {"job": job, "resume": resume}
     try:
         return json.dumps({**options, "filter": json.loads(_filter(filter))})
     except TypeError as error:

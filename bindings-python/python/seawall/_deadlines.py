@@ -2,6 +2,8 @@
 
 A deadline that is taken back is only marked, and leaves the heap when its time has come or when such deadlines outnumber the others. So
 a call that ends in time costs the loop no timer: the one that is armed stays, and finds nothing to do.
+
+The calls on the fast path wait in lists of their own (`hot/lanes.rs`) and stand here all together as one deadline, their earliest.
 """
 
 from __future__ import annotations
@@ -21,10 +23,10 @@ class Deadline:
 
     __slots__ = ("_act", "_context")
 
-    def __init__(self, act: Callable[[], object]) -> None:
+    def __init__(self, act: Callable[[], object], context: contextvars.Context | None = None) -> None:
         self._act: Callable[[], object] | None = act
         # As the loop's own timers do: what is done later is done in the context of who asked for it.
-        self._context: contextvars.Context | None = contextvars.copy_context()
+        self._context: contextvars.Context | None = contextvars.copy_context() if context is None else context
 
     def cancel(self) -> None:
         """From any thread, as when a forgotten call is collected: so it touches nothing that others share."""
@@ -55,11 +57,11 @@ class Deadlines:
         self._due = self._armed_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def after(self, ms: int, act: Callable[[], object]) -> Deadline:
-        """Has it done in so many milliseconds."""
+    def after(self, ms: int, act: Callable[[], object], context: contextvars.Context | None = None) -> Deadline:
+        """Has it done in so many milliseconds, in this context or the given one."""
         now = self._loop.time()
         due = now + ms / 1000
-        deadline = Deadline(act)
+        deadline = Deadline(act, context)
         self._serial += 1
         if len(self._heap) >= self._clear_at:
             self._clear()

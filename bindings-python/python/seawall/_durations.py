@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
-from typing import Union
 
 from seawall._errors import ConfigError
+from seawall._late import datetime
+from seawall._typing import Union
 
 # "250ms", "1m30s", seconds as a number, or a timedelta.
-Duration = Union[str, float, timedelta]
+Duration = Union[str, float, "datetime.timedelta"]
 
 
 def to_spec(value: object, path: str) -> object:
     """A duration as it crosses the boundary: text, or seconds as a number. Anything else stays, to be refused natively."""
-    if isinstance(value, timedelta):
-        micros = value // timedelta(microseconds=1)
+    if isinstance(value, str):
+        return value
+    if isinstance(value, datetime.timedelta):
+        micros = value // datetime.timedelta(microseconds=1)
         if micros % 1000:
             raise ConfigError(f"{value!r} is not a whole number of milliseconds", path=path)
         return f"{micros // 1000}ms"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import math
 from collections.abc import Callable, Mapping
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
-from typing import Any
-from uuid import UUID
+
+from seawall._late import dataclasses, datetime, decimal, enum, inspect, uuid
+from seawall._typing import Any
 
 # Deeper than this is taken for a cycle.
 _DEEPEST = 64
@@ -28,9 +24,11 @@ def encode(value: object, depth: int = 0) -> Any:
     """
     if depth > _DEEPEST:
         raise CannotEncode("nested too deeply, or in a circle")
-    if isinstance(value, Enum):
+    if value is None or type(value) in (bool, str):
+        return value
+    if isinstance(value, enum.Enum):
         return encode(value.value, depth + 1)
-    if value is None or isinstance(value, (bool, str)):
+    if isinstance(value, str):
         return value
     if isinstance(value, int):
         # Beyond 64 bits a number would not survive the other language; as text it does.
@@ -39,11 +37,11 @@ def encode(value: object, depth: int = 0) -> Any:
         if not math.isfinite(value):
             raise CannotEncode(f"{value!r} is no JSON number")
         return value
-    if isinstance(value, (Decimal, UUID)):
+    if isinstance(value, (decimal.Decimal, uuid.UUID)):
         return str(value)
-    if isinstance(value, (datetime, date, time)):
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
         return value.isoformat()
-    if isinstance(value, timedelta):
+    if isinstance(value, datetime.timedelta):
         return value.total_seconds()
     return _encode_container(value, depth + 1)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from seawall import _native
+from seawall._late import json
+from seawall._record import record
 from seawall._table import ERROR_CLASSES, ErrorCode, Reason
+from seawall._typing import TYPE_CHECKING, Any
 
 _FAILURE = "__seawall_failure__"
 _NOTE = "seawall: "
@@ -175,7 +175,7 @@ def from_native(error: _native.NativeError) -> SeawallError:
     return make(code, said["message"])
 
 
-@dataclass(frozen=True)
+@record
 class AttemptRecord:
     """One attempt of a call that failed. Times are in seconds, `started` counted from the start of the call."""
 
@@ -187,7 +187,7 @@ class AttemptRecord:
     delay: float | None
 
 
-@dataclass(frozen=True)
+@record
 class Failure:
     """What a policy knows about an error that came out of it.
 

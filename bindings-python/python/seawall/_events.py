@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
-import json
-import logging
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any
 
-from seawall import _native
+from seawall import _asyncness, _native
 from seawall._errors import ConfigError
+from seawall._late import json, logger
 from seawall._table import EVENT_FIELDS, EventName
+from seawall._typing import Any
 
 Event = dict[str, Any]
 Hook = Callable[[Event], object]
 
-logger = logging.getLogger("seawall")
-logger.addHandler(logging.NullHandler())
-
-_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+# The numbers of `logging`, which may not be loaded.
+DEBUG, ERROR = 10, 40
+_LEVELS = {"debug": DEBUG, "info": 20, "warning": 30, "error": ERROR}
 
 _hooks: tuple[Hook, ...] = ()
 _failed: set[int] = set()
@@ -36,7 +33,7 @@ def on_event(hook: Hook) -> Callable[[], None]:
     global _hooks
     if not callable(hook):
         raise ConfigError(f"expected a function of the event, not {hook!r}", path="on_event")
-    if inspect.iscoroutinefunction(hook):
+    if _asyncness.is_async(hook):
         raise ConfigError("a hook cannot be async: hand the event to a queue, and await there", path="on_event")
 
     # A new function for each subscription, so that unsubscribing removes this one and not another of the same hook.
@@ -56,7 +53,7 @@ def on_event(hook: Hook) -> Callable[[], None]:
 
 def emit(record: str) -> None:
     """Tells hooks and the log of an event that the native module made."""
-    if not _hooks and not logger.isEnabledFor(logging.DEBUG) and not _is_logged(record):
+    if not _hooks and not logger.isEnabledFor(DEBUG) and not _is_logged(record):
         return
     tell(json.loads(record), record)
 
@@ -74,7 +71,7 @@ def emit_own(event: EventName, policy: str, key: str | None, correlation_id: str
 
 def _is_logged(record: str) -> bool:
     # Only a debug event can be told apart without parsing, which is what most unheard events are.
-    return '"severity":"debug"' not in record and logger.isEnabledFor(logging.ERROR)
+    return '"severity":"debug"' not in record and logger.isEnabledFor(ERROR)
 
 
 def tell(event: Event, record: str) -> None:
@@ -109,17 +106,3 @@ def _write(event: Event, record: str) -> None:
     except Exception:
         # A handler with raiseExceptions of its own; the call goes on.
         return
-
-
-class JsonFormatter(logging.Formatter):
-    """Formats records of the logger `seawall` as JSON lines, the same in every language, and all others as JSON too."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """One line of JSON."""
-        found = getattr(record, "seawall_record", None)
-        if isinstance(found, str):
-            return _native.event_line(found)
-        line: dict[str, Any] = {"severity": record.levelname.lower(), "message": record.getMessage(), "logger": record.name}
-        if record.exc_info:
-            line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(line)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from seawall import _lint, _native, _plan
 from seawall._errors import ConfigError
 from seawall._plan import Part, Written
 from seawall._policy import Policy
 from seawall._strategies import chaos
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._durations import Duration

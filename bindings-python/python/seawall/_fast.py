@@ -7,22 +7,22 @@ leaves all of it to them.
 
 from __future__ import annotations
 
+import contextvars
 import functools
-import inspect
-import logging
 import os
 import sys
 import types
 from collections.abc import Callable, Coroutine
-from typing import Any
 
-from seawall import _asyncness, _call, _context, _errors, _events, _native, _plan, _sync
+from seawall import _asyncness, _call, _clock, _context, _errors, _events, _native, _plan, _sync
 from seawall._call import View, tickets
+from seawall._late import inspect, logger
 from seawall._plan import Written
 from seawall._table import ErrorCode
+from seawall._typing import Any
 
-# Calls that left the fast path after their first attempt, for tests.
-handed_over = 0
+# Calls that left the fast path after their first attempt, and those among them whose limit of time had passed. For tests.
+handed_over = cut_off = 0
 
 _is_on = os.environ.get("SEAWALL_FAST", "1") != "0"
 
@@ -123,15 +123,59 @@ def _aresume(
     outcome: Any,
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
+    cut: list[_call.Op] | None,
 ) -> Coroutine[Any, Any, Any]:
-    global handed_over
+    global handed_over, cut_off
     from seawall._async import resume
 
     handed_over += 1
+    cut_off += cut is not None
     try:
-        return resume(written, view, fn, native, frame, is_value, outcome, args, kwargs)
+        return resume(written, view, fn, native, frame, is_value, outcome, args, kwargs, cut)
     finally:
         del outcome
+
+
+# Limits of time of async calls. asyncio is imported by the first call that waits under one, and so has imported it itself.
+
+
+def _loop_functions() -> tuple[Callable[[], Any], Callable[[Any], Any], Callable[[], Exception]]:
+    """What gives the running loop, or None; the task that runs in it; and the error of a call that is in none."""
+    import asyncio
+
+    from seawall import _loop
+
+    return asyncio._get_running_loop, asyncio.current_task, lambda: _loop.outside("policy")
+
+
+def _is_in_trio() -> bool:
+    from seawall import _loop
+
+    return _loop.is_trio()
+
+
+def _alarm(loop: Any, ms: int, act: Callable[[], object]) -> None:
+    from seawall import _deadlines
+
+    # In a context of its own: that of whoever waits first is not to be kept alive by it.
+    _deadlines.of(loop).after(ms, act, contextvars.Context())
+
+
+def _arm(running: object, ms: int) -> int:
+    """A limit in virtual time: gives the number of its timer."""
+    from seawall import _loop_asyncio
+
+    virtual, task = _clock.active(), _loop_asyncio.current()
+    if virtual is None or task is None:
+        return -1
+    soon = task.soon
+    return virtual.arm(ms, lambda: soon(lambda: _native.fast_limit(running)))
+
+
+def _disarm(number: int) -> None:
+    virtual = _clock.active()
+    if virtual is not None:
+        virtual.disarm(number)
 
 
 def _refusal(label: str, code: ErrorCode, failures: int, total: int) -> tuple[type, tuple[str], dict[str, object]]:
@@ -151,8 +195,8 @@ _is_here = _native.fast_setup(
         "resume": _resume,
         "refusal": _refusal,
         "identity": lambda: _context.current().correlation_id,
-        "is_enabled": _events.logger.isEnabledFor,
-        "level": logging.DEBUG,
+        "hearing": lambda: logger.isEnabledFor,
+        "level": _events.DEBUG,
         "retry_after": "retry_after",
         "correlation_id": "correlation_id",
         "is_awaitable": _asyncness.is_awaitable,
@@ -165,5 +209,12 @@ _is_here = _native.fast_setup(
         "emit": _events.emit,
         "wake": tickets.wake,
         "method": types.MethodType,
+        "loop_functions": _loop_functions,
+        "is_in_trio": _is_in_trio,
+        "alarm": _alarm,
+        "arm": _arm,
+        "disarm": _disarm,
+        # Before, a task's second cancellation is lost in the first, so the driver has what can be cut run in a task of its own.
+        "can_cut": sys.version_info >= (3, 11),
     }
 )

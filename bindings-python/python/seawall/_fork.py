@@ -1,6 +1,6 @@
 """What a fork needs of us, whatever the other threads are doing at that moment (docs/adr/0013-loops.md).
 
-Before it, nobody may be inside of a lock of ours, or at work with a queue: what another thread holds then is held in the child for ever.
+Before it, nobody may be inside of a lock of ours, of an import that a call may need, or at work with a queue: what another thread holds then is held in the child for ever.
 In the child only the thread that forked goes on, so what the parent's other calls hold is free there, and nothing of them is waited for.
 """
 
@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 
-from seawall import _call, _context, _letters, _native, _plan, _stale, _sync
+from seawall import _call, _context, _late, _native, _plan, _queues, _stale, _sync
 
 # In the order in which threads take one inside of another. They may be held by the very thread that forks.
-_LOCKS = (_letters._queues_lock, _plan._lock, _stale._lock, _call.tickets._lock, _sync._abandoned_lock)
+_LOCKS = (_queues._queues_lock, _plan._lock, _stale._lock, _call.tickets._lock, _sync._abandoned_lock)
 
 
 def _before() -> None:
+    _late.load()
     for lock in _LOCKS:
         lock.acquire()
     _native.fork_begins()
@@ -38,4 +39,5 @@ def _in_child() -> None:
 def register() -> None:
     """Once per process."""
     if hasattr(os, "register_at_fork"):
+        _late.registers()
         os.register_at_fork(before=_before, after_in_parent=_after, after_in_child=_in_child)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
 
 from seawall import _call, _context, _plan, _sync
 from seawall._call import Op, Session, View
 from seawall._errors import ConfigError
 from seawall._plan import Plan, Written
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._aguard import AsyncBlock
 
-# Before 3.11 a task's cancellation cannot be taken back, so that a block is only judged at its end.
+# Before 3.11 the cancellation of a task of asyncio cannot be taken back, so that a block is only judged at its end.
 _CAN_CUT = sys.version_info >= (3, 11)
 
 
@@ -61,9 +61,10 @@ class Guard:
 
     async def __aenter__(self) -> None:
         if not _plan.is_disabled():
+            from seawall import _loop
             from seawall._aguard import AsyncBlock
 
-            self._driver = AsyncBlock(self._session(is_sync=not _CAN_CUT))
+            self._driver = AsyncBlock(self._session(is_sync=not _CAN_CUT and not _loop.is_trio()))
             await self._driver.enter()
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import Generic, TypeVar
+
+from seawall._typing import Generic, TypeVar
 
 T = TypeVar("T")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+
+from seawall._late import base64
+from seawall._typing import Any, Literal
 
 LetterState = Literal["ready", "leased", "parked", "archived"]
 
@@ -131,7 +132,8 @@ class Group:
 
 @dataclass(frozen=True)
 class Stats:
-    """Letters by state, the bytes of all, the time of the oldest ready one, and those that this process failed to write."""
+    """Letters by state, the bytes of all, the time of the oldest ready one, those that this process failed to write, and those that it
+    removed because of a limit."""
 
     ready: int
     leased: int
@@ -140,6 +142,7 @@ class Stats:
     bytes: int
     oldest: datetime | None
     lost: int
+    dropped: int
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> Stats:
@@ -150,7 +153,8 @@ class Stats:
 class RedriveReport:
     """How a redrive went: handled, failed again, skipped (not redrivable, or taken by another), and not tried.
 
-    `stopped` is "failures" or "limit" where that ended it while letters remained.
+    `stopped` says what ended it while letters remained: "failures", "limit", "breaker" (the handler's circuit is open), "paused",
+    "cancelled", or "taken_over" by another runner. `job` is the id of one on record, `arrived` the letters that came since its start.
     """
 
     ok: int
@@ -159,11 +163,38 @@ class RedriveReport:
     remaining: int
     stopped: str | None
     groups: tuple[Group, ...] = ()
+    job: str | None = None
+    arrived: int | None = None
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> RedriveReport:
         groups = tuple(map(Group._of, found.get("groups") or ()))
-        return cls(found["ok"], found["failed"], found["skipped"], found["remaining"], found.get("stopped"), groups)
+        counts = (found["ok"], found["failed"], found["skipped"], found["remaining"])
+        return cls(*counts, found.get("stopped"), groups, found.get("job"), found.get("arrived"))
+
+
+@dataclass(frozen=True)
+class RedriveJob:
+    """A redrive on record. `state` is "interrupted" where its runner is gone; `arrived` counts letters that came since its start."""
+
+    id: str
+    queue: str
+    state: Literal["running", "interrupted", "paused", "stopped", "cancelled", "done"]
+    total: int
+    ok: int
+    failed: int
+    skipped: int
+    remaining: int
+    arrived: int
+    started: datetime | None
+    updated: datetime | None
+    stopped: str | None
+    pid: int
+    options: dict[str, Any]
+
+    @classmethod
+    def _of(cls, found: dict[str, Any]) -> RedriveJob:
+        return cls(**{**found, "started": _instant(found["started"]), "updated": _instant(found["updated"])})
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import json
-import logging
 import os
-import threading
-import traceback
-from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
 
-from seawall import _argument, _classify, _context, _encode, _events, _native
+from seawall import _afterwards, _argument, _classify, _context, _encode, _events, _native, _queues
 from seawall._errors import ConfigError, from_native
+from seawall._late import base64, datetime, json, logger, traceback
 from seawall._plan import label_of
 from seawall._table import EventName
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._call import Session
@@ -25,27 +20,6 @@ _CAUSES, _FRAMES = 5, 32
 
 _PACKAGE = os.path.dirname(__file__) + os.sep
 
-_log = logging.getLogger("seawall")
-_queues: dict[tuple[str, str | None], _native.Queue] = {}
-_queues_lock = threading.RLock()
-
-
-def open_queue(name: str, store: str | None) -> _native.Queue:
-    """The queue of a name in a store; opened once per process. Raises `StoreError` or `ConfigError`."""
-    with _queues_lock:
-        found = _queues.get((name, store))
-        if found is None:
-            try:
-                found = _queues[name, store] = _native.Queue(name, store)
-            except _native.NativeError as error:
-                raise from_native(error) from None
-        return found
-
-
-def forget_queues() -> None:
-    """Closes what was opened, for tests."""
-    with _queues_lock:
-        _queues.clear()
 
 
 def record(session: Session) -> bool:
@@ -55,32 +29,54 @@ def record(session: Session) -> bool:
     """
     options = session.plan.parts.get("dead_letter") or {}
     queue = str(options.get("queue") or session.plan.label or "default")
+    on_lost = session.plan.code.get("dead_letter", {}).get("on_lost")
     try:
         letter, is_redrivable = _letter(session, options)
         store = options.get("store")
-        session.letter_id = open_queue(queue, store).put(json.dumps(letter))
+        told = _afterwards.send(queue, store, json.dumps(letter), on_lost)
+        _note_steps(session, queue, told)
+        if told["lost"]:
+            session.letter_id = None
+            _note(session, "dlq.lost", queue=queue, error_type=told["cause"])
+            session.letter_lost = (told["lost"], on_lost)
+            return False
+        session.letter_id = told["id"]
         if session.outer._letters is not None:
             session.outer._letters.append((queue, store, session.correlation_id, label_of(session.fn)))
     except Exception as error:
         kind = type(from_native(error) if isinstance(error, _native.NativeError) else error).__name__
-        _log.debug("a letter could not be written", exc_info=True)
+        logger.debug("a letter could not be written", exc_info=True)
         _note(session, "dlq.lost", queue=queue, error_type=kind)
         return False
     kind = type(session.error).__name__
-    _note(session, "dlq.written", queue=queue, letter_id=session.letter_id, attempts=len(letter["attempts"]), error_type=kind)
+    if told["step"] != "memory":
+        attempts = len(letter["attempts"])
+        _note(session, "dlq.written", queue=queue, letter_id=session.letter_id, attempts=attempts, error_type=kind)
     if not is_redrivable:
         _note(session, "dlq.unredrivable", queue=queue, letter_id=session.letter_id)
     return True
+
+
+def _note_steps(session: Session, queue: str, told: dict[str, Any]) -> None:
+    aside, dropped = told["step"] in ("second", "memory"), told["dropped"] + told["expired"]
+    if not aside and not dropped:
+        return
+    session.native.letter_went(aside, dropped)
+    for count, reason in ((told["dropped"], "full"), (told["expired"], "age")):
+        if count:
+            _note(session, "dlq.dropped", queue=queue, letters=count, reason=reason)
+    if aside:
+        _note(session, "dlq.fallback", queue=queue, letter_id=told["id"], step=told["step"], cause=told["cause"])
 
 
 def recover(letters: list[_context.Written]) -> None:
     """A retry succeeded after all: what was recorded of its earlier attempts needs no redrive. Never raises."""
     for queue, store, correlation_id, operation in dict.fromkeys(letters):
         try:
-            open_queue(queue, store).archive(correlation_id, operation)
+            _queues.open_queue(queue, store).archive(correlation_id, operation)
         except Exception:
             # The letter stays ready: its redrive is one too many, which idempotency keys are for.
-            _log.warning("a letter of a call that succeeded after all could not be archived", exc_info=True)
+            logger.warning("a letter of a call that succeeded after all could not be archived", exc_info=True)
 
 
 def _note(session: Session, event: EventName, **fields: Any) -> None:
@@ -92,6 +88,9 @@ def tell(session: Session) -> None:
     for event, fields in session.letter_events:
         _events.emit_own(event, session.plan.label, session.key, session.correlation_id, **fields)
     session.letter_events.clear()
+    if session.letter_lost is not None:
+        _afterwards.lost(*session.letter_lost)
+        session.letter_lost = None
 
 
 def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -110,7 +109,12 @@ def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], 
         "policy": session.plan.label or None,
         "operation": label_of(session.fn),
         "language": "python",
-        "write_timeout": _write_timeout(options),
+        "chain": True,
+        "write_timeout": _duration(options.get("write_timeout"), "250ms"),
+        "durability": options.get("durability"),
+        "await_durable": options.get("await_durable"),
+        "second_store": options.get("second_store"),
+        "limits": _limits(options),
         "id": _context.redriven_id(),
         "within_retry": True if session.outer._letters is not None else None,
     }
@@ -127,7 +131,7 @@ def _redacted(redact: Any, letter: dict[str, Any], is_redrivable: bool) -> tuple
     try:
         return dict(redact(dict(letter))), is_redrivable
     except Exception:
-        _log.exception("dead_letter.redact raised; the letter is written without its payload")
+        logger.exception("dead_letter.redact raised; the letter is written without its payload")
         bare = {"payload": None, "content_type": "application/json", "redrivable": False, "headers": None}
         told = letter["error"] or {}
         error = {name: told[name] for name in ("type", "code", "frames") if name in told}
@@ -142,22 +146,30 @@ def _payload(session: Session, capture: object) -> tuple[str, Any, bool]:
         return CALL, _encode.arguments(session.fn, session.args, session.kwargs), True
     except Exception:
         # The failure is on record all the same, with what can be said of the arguments.
-        _log.debug("arguments could not be encoded", exc_info=True)
+        logger.debug("arguments could not be encoded", exc_info=True)
         return "application/json", {"not_encoded": [type(value).__name__ for value in session.args]}, False
 
 
-def _write_timeout(options: dict[str, Any]) -> str | None:
-    value = options.get("write_timeout")
+def _duration(value: Any, default: str) -> str:
     if isinstance(value, (int, float)):
         return f"{round(value * 1000)}ms"
-    return str(value) if value is not None else "250ms"
+    return str(value) if value is not None else default
+
+
+def _limits(options: dict[str, Any]) -> dict[str, Any] | None:
+    names = ("max_letters", "max_bytes", "min_free", "when_full")
+    found: dict[str, Any] = {name: options[name] for name in names if name in options}
+    for name in ("max_age", "retention"):
+        if name in options:
+            found[name] = _duration(options[name], "")
+    return found or None
 
 
 _OUTCOMES = {"failure": "exception", "ignored": "exception"}
 
 
 def _attempts(report: dict[str, Any]) -> list[dict[str, Any]]:
-    now = datetime.now(timezone.utc).timestamp() * 1000
+    now = datetime.datetime.now(datetime.timezone.utc).timestamp() * 1000
     rows = report["attempts"]
     length = max((row["started_ms"] + (row.get("duration_ms") or 0) for row in rows), default=0)
     found = []

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 from seawall import _native, _plan
+from seawall._late import json
 from seawall._plan import Written
+from seawall._typing import Any, NamedTuple
 
 
 class Finding(NamedTuple):

@@ -70,10 +70,8 @@ class Task(Protocol):
         """Ends the wait, or the block, under way by a cancellation, once. Without one it does nothing."""
         ...
 
-    @property
-    def is_cut(self) -> bool:
-        """Whether a cut has not been accounted for by `settle` yet."""
-        ...
+    is_cut: bool
+    """Whether a cut, by us or by somebody for us, has not been accounted for by `settle` yet."""
 
     async def settle(self, error: BaseException | None) -> BaseException | None:
         """Takes our cut back, after what was cut has ended by this error, if any. Gives what was not our doing: the caller's own
@@ -113,7 +111,7 @@ class Task(Protocol):
 
 def current() -> Task | None:
     """The running task; None outside of one, and in those of other libraries."""
-    if _is_trio():
+    if is_trio():
         from seawall import _loop_trio
 
         return _loop_trio.TrioTask()
@@ -126,11 +124,16 @@ def required(path: str) -> Task:
     """The running task. Raises `ConfigError` outside of one."""
     task = current()
     if task is None:
-        raise ConfigError("what is async must be awaited in a task of asyncio or trio", path=path)
+        raise outside(path)
     return task
 
 
-def _is_trio() -> bool:
+def outside(path: str) -> ConfigError:
+    """The error of what is in no task."""
+    return ConfigError("what is async must be awaited in a task of asyncio or trio", path=path)
+
+
+def is_trio() -> bool:
     """Whether trio runs this code. A program that uses trio has imported it, and said so where sniffio looks; so we import neither."""
     trio = sys.modules.get("trio")
     if trio is None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from seawall import _events, _native
 from seawall._durations import Duration, to_ms
 from seawall._errors import ConfigError, from_native
 from seawall._plan import Written
+from seawall._typing import Literal
 
 Mode = Literal["enforce", "shadow", "disabled"]
 

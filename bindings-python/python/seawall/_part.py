@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
 
 from seawall import _argument
 from seawall._argument import Picker
@@ -11,6 +10,7 @@ from seawall._durations import to_spec
 from seawall._errors import ConfigError
 from seawall._plan import Part
 from seawall._policy import Policy
+from seawall._typing import Any, Final, TypeVar
 
 Fn = TypeVar("Fn", bound=Callable[..., object])
 
@@ -23,10 +23,10 @@ UNSET: Final = Unset()
 
 _DURATIONS = frozenset(
     "base_delay max_delay retry_after_max sampling_duration break_duration max_break_duration reset_after half_open_lease "
-    "max_wait attempt total idle write_timeout expires_in ramp slow_call_duration delay max_age".split()
+    "max_wait attempt total idle write_timeout expires_in ramp slow_call_duration delay max_age retention".split()
 )
 _PICKERS = frozenset(("capture", "idempotency_key", "key"))
-_CODE = frozenset(("on", "ignore", "on_result", "retry_after", "capture", "idempotency_key", "redact", "only", "steps"))
+_CODE = frozenset(("on", "ignore", "on_result", "retry_after", "capture", "idempotency_key", "redact", "only", "on_lost", "steps"))
 
 
 def part_of(strategy: str, name: str | None, key: Picker | None, scope: str | None, **options: Any) -> Policy[Any]:
@@ -51,7 +51,7 @@ def part_of(strategy: str, name: str | None, key: Picker | None, scope: str | No
 def check_code(option: str, value: object, path: str) -> None:
     if option in _PICKERS:
         _argument.check_form(value, path)
-    elif option in ("on_result", "retry_after", "redact", "only") and not callable(value):
+    elif option in ("on_result", "retry_after", "redact", "only", "on_lost") and not callable(value):
         raise ConfigError(f"expected a function, not {value!r}", path=path)
 
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
-import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any
 
-from seawall import _classify, _native, _stale
+from seawall import _asyncness, _classify, _native, _stale
 from seawall._errors import ConfigError, from_native
+from seawall._late import json
+from seawall._record import record
+from seawall._typing import Any
 
 # Each strategy that classifies errors, with the bits of its `on` and `ignore`, and whether it does so per attempt.
 _JUDGES = (
@@ -23,18 +22,18 @@ _JUDGES = (
 _INHERIT = ("retry", "circuit_breaker")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Part:
     """One strategy as it was written: the data that crosses the boundary, and the callables that stay here."""
 
     strategy: str
     data: dict[str, Any]
-    code: dict[str, Any] = field(default_factory=dict)
+    code: dict[str, Any]
     name: str | None = None
     key: object = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Plan:
     """A resolved policy. `tests` and `late_tests` are the bits and tests for an attempt's error and for the final one."""
 
@@ -283,6 +282,6 @@ def _compile_results(code: dict[str, dict[str, Any]]) -> tuple[tuple[int, Callab
 
 def label_of(fn: Callable[..., Any]) -> str:
     """How an unnamed policy is called in events, metrics and errors: by the function that it guards."""
-    fn = inspect.unwrap(getattr(fn, "func", fn))
+    fn = _asyncness.innermost(getattr(fn, "func", fn))
     name = getattr(fn, "__qualname__", type(fn).__qualname__)
     return f"{getattr(fn, '__module__', type(fn).__module__)}.{name}"

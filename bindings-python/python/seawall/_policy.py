@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterable
-from typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
 from seawall import _argument, _asyncness
 from seawall._argument import Picker
@@ -18,6 +16,7 @@ from seawall._lint import WorstCase, note, worst_case
 from seawall._mode import Mode, set_mode
 from seawall._plan import Part, Written
 from seawall._snapshot import Snapshot, snapshot_of
+from seawall._typing import Any, Generic, NoReturn, ParamSpec, TypeVar, cast, overload
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -93,16 +92,21 @@ class Policy(Generic[F_co]):
         return guarded
 
     def _guarded(self, fn: Callable[..., Any]) -> Callable[..., Any]:
-        from seawall import _astream, _fast, _stream
+        from seawall import _fast
 
-        if inspect.isasyncgenfunction(fn):
+        if _asyncness.is_async_generator(fn):
+            # These import asyncio, or queues, and most programs decorate neither.
+            from seawall import _astream
+
             return _astream.guard(self._written, self._view, fn)
         if _asyncness.is_async(fn):
             return _fast.guard_async(self._written, self._view, fn)
         timeout = self._written.parts.get("timeout")
         if "hedge" in self._written.parts and not (timeout and timeout.data.get("thread")):
             raise ConfigError("a hedge of a sync function needs timeout(thread=True)", path=f"{self._path}.hedge")
-        if inspect.isgeneratorfunction(fn):
+        if _asyncness.is_generator(fn):
+            from seawall import _stream
+
             return _stream.guard(self._written, self._view, fn)
         return _fast.guard_sync(self._written, self._view, fn)
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
 
-from seawall import _asyncness, _clock, _context, _events, _letters, _native, _sync
+from seawall import _asyncness, _classify, _clock, _context, _events, _letters, _native, _sync
 from seawall._errors import from_native
+from seawall._late import json
 from seawall._letter import DeadLetter, RedriveReport
+from seawall._typing import Any
+
+# The target takes nothing now: the letter was given back.
+_OPEN = ("circuit.open", "circuit.isolated")
+
 
 class Plan:
     """One redrive of a queue."""
@@ -40,7 +44,7 @@ class Plan:
 
     def tell(self, letter: DeadLetter, error: BaseException | None) -> None:
         """Tells of it, on the calling thread."""
-        outcome = "ok" if error is None else "failed"
+        outcome = "ok" if error is None else "released" if _classify.code_of(error) in _OPEN else "failed"
         _events.emit_own(
             "dlq.redriven",
             letter.policy or "",
@@ -50,6 +54,13 @@ class Plan:
             letter_id=letter.id,
             outcome=outcome,
         )
+
+    def leave(self) -> None:
+        """Stops early: a job is paused. Its lease ends anyway if that fails."""
+        try:
+            self.native.leave()
+        except _native.NativeError:
+            return
 
     def release(self, token: int) -> None:
         """Gives a letter back whose handler was cancelled. The lease gives it back anyway if that fails."""
@@ -71,6 +82,14 @@ def inside(letter: DeadLetter) -> AbstractContextManager[None]:
 
 def run(plan: Plan, handler: Callable[[DeadLetter], object], concurrency: int) -> RedriveReport:
     """Delivers on this thread, or on so many."""
+    try:
+        return _run(plan, handler, concurrency)
+    except BaseException:
+        plan.leave()
+        raise
+
+
+def _run(plan: Plan, handler: Callable[[DeadLetter], object], concurrency: int) -> RedriveReport:
     if concurrency == 1:
         return _work(plan, handler)
     reports: list[RedriveReport] = []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-from typing import Literal, TypedDict
-
 from seawall import _native
+from seawall._late import json
 from seawall._plan import Written
+from seawall._typing import Literal, TypedDict
 
 # Metric to value; a metric with a label has the label's value after a colon, as in "seawall_calls_total:success".
 Counts = dict[str, int]

@@ -6,13 +6,12 @@ the slot of each. One lock orders what it says with what is kept.
 
 from __future__ import annotations
 
-import inspect
-import json
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
 
 from seawall import _argument, _encode, _events
+from seawall._late import inspect, json
+from seawall._typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from seawall._call import Session

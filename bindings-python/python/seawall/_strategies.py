@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any, Literal, NoReturn, TypedDict, Union, overload
 
 from seawall._argument import OfArguments, Picker
 from seawall._classify import Matcher
 from seawall._durations import Duration, to_spec
 from seawall._errors import ConfigError, InjectedFaultError
+from seawall._late import datetime
 from seawall._part import UNSET, Fn, Unset, bare, check_code, known, part_of
 from seawall._plan import Part
 from seawall._policy import Policy
+from seawall._typing import Any, Literal, NoReturn, TypedDict, Union, overload
 
 
 class AbortWhen(TypedDict, total=False):
@@ -246,7 +246,7 @@ def chaos(
     window: str | None = None,
     max_share: float | str | None = None,
     abort_when: AbortWhen | None = None,
-    until: datetime | str | None = None,
+    until: datetime.datetime | str | None = None,
     expires_in: Duration | None = None,
     name: str | None = None,
     key: Picker | None = None,
@@ -286,7 +286,7 @@ def chaos(
     if only is not None:
         check_code("only", only, "chaos.only")
         part.code["only"] = only
-    if isinstance(until, datetime):
+    if isinstance(until, datetime.datetime):
         if until.tzinfo is None:
             raise ConfigError("an instant needs a time zone", path="chaos.until")
         until = until.isoformat()

@@ -10,13 +10,13 @@ import contextvars
 import functools
 import queue
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
 
 from seawall import _call, _context, _letters, _plan
 from seawall._call import Op, Session, View
 from seawall._errors import ConfigError
 from seawall._plan import Written
 from seawall._sync import Driver
+from seawall._typing import Any
 
 # How a generator is resumed.
 SEND, THROW, CLOSE = range(3)

@@ -10,15 +10,17 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from seawall import _call, _clock, _context, _errors, _events, _letters, _native, _plan
 from seawall._call import Op, Session, View, tickets
 from seawall._inbox import Inbox
 from seawall._plan import Written
+from seawall._typing import Any
 
 # Real waits are cut into slices of this many seconds, so that Ctrl-C is noticed on every platform.
 _SLICE = 0.02
+# A signal that comes after the interpreter last looked for one and before the system's own sleep begins is not seen until that ends.
+_LONGEST_MS = 1000
 # Threads that may be walked away from at once where no bulkhead bounds them.
 _MOST_ABANDONED = 64
 
@@ -63,6 +65,9 @@ def resume(
 def sleep(virtual: _clock.VirtualTime | None, ms: int) -> None:
     """One wait of ours, through the host's own sleep."""
     if virtual is None:
+        while ms > _LONGEST_MS:
+            time.sleep(_LONGEST_MS / 1000)
+            ms -= _LONGEST_MS
         time.sleep(ms / 1000)
     elif not virtual.asked_to_wait(ms):
         due = threading.Event()

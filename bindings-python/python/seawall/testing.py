@@ -6,7 +6,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from seawall import _clock, _letters, _native, _plan, _watch
+from seawall import _clock, _native, _plan, _queues, _watch
 from seawall._durations import Duration, to_ms
 
 # Real seconds that `advance` waits for woken calls to come to rest: foreign code that blocks must not block it for ever.
@@ -55,7 +55,7 @@ class Clock:
 
 def _in_loop() -> bool:
     loops = sys.modules.get("seawall._loop")
-    if loops is not None and loops._is_trio():
+    if loops is not None and loops.is_trio():
         return True
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
@@ -71,7 +71,7 @@ async def _settle(virtual: _clock.VirtualTime) -> None:
     """Lets tasks run until none is ready and no thread works for one."""
     from seawall import _loop
 
-    if _loop._is_trio():
+    if _loop.is_trio():
         from seawall import _loop_trio
 
         await _loop_trio.rest(virtual)
@@ -121,7 +121,7 @@ def reset() -> None:
 def _forget(seed: int | None) -> None:
     _watch.stop()
     _native.reset_all(seed)
-    _letters.forget_queues()
+    _queues.forget_queues()
     _plan.note_reset()
 
 

@@ -35,10 +35,10 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
     }
     let engine = grip.engine();
     let slot = if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 };
-    let frame = Frame { serial: globals::next_serial(), retries: engine.retry.is_some(), slot, real: null_mut() };
+    let frame = Frame { serial: globals::next_serial(), retries: engine.retry.is_some(), slot, due: begun.due(), real: null_mut() };
     // SAFETY: the function is owned by `me`, and the arguments are what came in, flag included: they are ours to lend for as long as they are lent to us.
     let lend = || unsafe { (shared.symbols.vectorcall)(guarded.function, args, nargsf, names) };
-    let (value, real) = frames::during(frame, lend);
+    let (value, real) = if frame.due == 0 { frames::during(frame, lend) } else { limited(frame, lend) };
     if !value.is_null() && real.is_null() && !may_be_awaitable(value) {
         match quick::succeed(grip, &begun) {
             (Success::Recorded, None) => return value,
@@ -46,6 +46,14 @@ pub(super) unsafe extern "C" fn call(me: *mut PyObject, args: *const *mut PyObje
         }
     }
     cold::ended(guarded, &hold, arguments, &begun, real, value)
+}
+
+/// The same for a call that has a limit of time, which calls inside of it must not outlast.
+fn limited(frame: Frame, lend: impl Fn() -> *mut PyObject) -> (*mut PyObject, *mut PyObject) {
+    globals::limit_comes();
+    let ended = frames::during(frame, lend);
+    globals::limit_goes();
+    ended
 }
 
 /// `guarded.__call__(…)`: the calls that the interpreter itself makes take the vectorcall.

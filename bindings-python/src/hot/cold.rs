@@ -102,7 +102,7 @@ fn run(py: Python<'_>, guarded: &Guarded, args: &Bound<'_, PyAny>, kwargs: &Boun
 /// Takes another hold. `None` with the error set if the policy could not be resolved.
 #[cold]
 pub(super) fn renewed(guarded: &Guarded) -> Option<Rc<Hold>> {
-    guarded.globals.look_for_greenlets();
+    guarded.globals.look_at_modules();
     let epoch = globals::epoch();
     let made = Python::attach(|py| match take_hold(py, guarded, epoch) {
         Ok(hold) => Some(hold),
@@ -139,8 +139,10 @@ fn take_hold(py: Python<'_>, guarded: &Guarded, epoch: u64) -> PyResult<Hold> {
         return Ok(none(None));
     }
     let policy = found.bind(py).cast::<Policy>()?.get().inner.clone();
-    Ok(match Grip::of(&policy, clock::now()) {
-        Ok(grip) if quick::suits(&grip) => hold(Some(grip), None),
+    // What cannot be cut here is not begun here.
+    let fits = |grip: &Grip| quick::suits(grip) && (!guarded.is_async || globals::can_cut() || !grip.limits().are_some());
+    Ok(match Grip::with_limits(&policy, clock::now()) {
+        Ok(grip) if fits(&grip) => hold(Some(grip), None),
         Ok(grip) => none(Some((policy, Some(grip.changes())))),
         Err(Unfit::Until(changes)) => none(Some((policy, Some(changes)))),
         Err(Unfit::ForNow) => none(Some((policy, None))),
@@ -239,10 +241,16 @@ pub(super) fn hand_over<'py>(
     outcome: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<(Py<Call>, bool, Bound<'py, PyAny>)> {
     let call = Py::new(py, Call { inner: Mutex::new(quick::resume(grip, begun, flags)) })?;
-    Ok(match outcome {
-        Ok(value) => (call, true, value),
-        Err(error) => (call, false, error.into_value(py).into_bound(py).into_any()),
-    })
+    let (is_value, outcome) = told_apart(py, outcome);
+    Ok((call, is_value, outcome))
+}
+
+/// Whether an outcome is a value, and the value or the error.
+pub(super) fn told_apart<'py>(py: Python<'py>, outcome: PyResult<Bound<'py, PyAny>>) -> (bool, Bound<'py, PyAny>) {
+    match outcome {
+        Ok(value) => (true, value),
+        Err(error) => (false, error.into_value(py).into_bound(py).into_any()),
+    }
 }
 
 /// Hands the call over to the driver, with its first attempt ended.

@@ -20,6 +20,8 @@ pub(super) struct Frame {
     pub(super) retries: bool,
     /// What stands for its slot of the bulkhead, or -1.
     pub(super) slot: i64,
+    /// When its nearest limit of time passes; 0 if there is none.
+    pub(super) due: u64,
     /// What was said for real, owned by the frame; null before.
     pub(super) real: *mut PyObject,
 }
@@ -48,6 +50,11 @@ pub(super) fn during(frame: Frame, call: impl Fn() -> *mut PyObject) -> (*mut Py
 /// Whether no call of this thread runs on the fast path.
 pub(super) fn are_none() -> bool {
     FRAMES.try_with(|frames| frames.try_borrow().is_ok_and(|frames| frames.is_empty())).unwrap_or(false)
+}
+
+/// Whether a call of this thread on the fast path has a limit of time.
+pub(super) fn are_limited() -> bool {
+    FRAMES.try_with(|frames| frames.try_borrow().is_ok_and(|frames| frames.iter().any(|frame| frame.due != 0))).unwrap_or(false)
 }
 
 /// The calls that began after `serial`, the outer first, and their positions.

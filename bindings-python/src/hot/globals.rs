@@ -9,6 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::symbols::Symbols;
+use super::{frames, running};
 
 /// Functions and objects of the package, and functions of the interpreter.
 pub(super) struct Globals {
@@ -31,7 +32,8 @@ pub(super) struct Names {
     pub(super) resume: Py<PyAny>,
     pub(super) refusal: Py<PyAny>,
     pub(super) identity: Py<PyAny>,
-    pub(super) is_enabled: Py<PyAny>,
+    hearing: Py<PyAny>,
+    is_enabled: OnceLock<Py<PyAny>>,
     pub(super) level: Py<PyAny>,
     pub(super) retry_after: Py<PyAny>,
     pub(super) correlation_id: Py<PyAny>,
@@ -46,6 +48,22 @@ pub(super) struct Names {
     pub(super) emit: Py<PyAny>,
     pub(super) wake: Py<PyAny>,
     pub(super) method: Py<PyAny>,
+    pub(super) loop_functions: Py<PyAny>,
+    pub(super) is_in_trio: Py<PyAny>,
+    pub(super) alarm: Py<PyAny>,
+    pub(super) arm: Py<PyAny>,
+    pub(super) disarm: Py<PyAny>,
+}
+
+impl Names {
+    /// Whether the log is enabled for a level: a function that is asked for late, since the log takes long to import.
+    pub(super) fn is_enabled(&self, py: Python<'_>) -> PyResult<&Py<PyAny>> {
+        if let Some(found) = self.is_enabled.get() {
+            return Ok(found);
+        }
+        let found = self.hearing.call0(py)?;
+        Ok(self.is_enabled.get_or_init(|| found))
+    }
 }
 
 // SAFETY: the pointers are never written after `set`, and what they point to is touched under the interpreter's lock only.
@@ -60,9 +78,14 @@ static SERIAL: AtomicU64 = AtomicU64::new(0);
 static HOOKS: AtomicBool = AtomicBool::new(false);
 /// How many deadlines stand in contexts.
 static DEADLINES: AtomicUsize = AtomicUsize::new(0);
-/// How many modules were loaded when we last looked whether greenlets are among them.
+/// How many calls have a limit of time that no context speaks of.
+static LIMITED: AtomicUsize = AtomicUsize::new(0);
+/// Whether a cancellation of a task can be told from another, and taken back.
+static CUTS: AtomicBool = AtomicBool::new(false);
+/// How many modules were loaded when we last looked whether greenlets or trio are among them.
 static MODULES: AtomicIsize = AtomicIsize::new(-1);
 static GREENLETS: AtomicBool = AtomicBool::new(false);
+static TRIO: AtomicBool = AtomicBool::new(false);
 /// The type of guarded functions, once there is one.
 pub(super) static TYPE: AtomicPtr<ffi::PyTypeObject> = AtomicPtr::new(core::ptr::null_mut());
 
@@ -77,7 +100,8 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         resume: part("resume")?,
         refusal: part("refusal")?,
         identity: part("identity")?,
-        is_enabled: part("is_enabled")?,
+        hearing: part("hearing")?,
+        is_enabled: OnceLock::new(),
         level: part("level")?,
         retry_after: part("retry_after")?,
         correlation_id: part("correlation_id")?,
@@ -91,6 +115,11 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         emit: part("emit")?,
         wake: part("wake")?,
         method: part("method")?,
+        loop_functions: part("loop_functions")?,
+        is_in_trio: part("is_in_trio")?,
+        alarm: part("alarm")?,
+        arm: part("arm")?,
+        disarm: part("disarm")?,
     };
     let made = Globals {
         symbols,
@@ -101,6 +130,7 @@ pub(super) fn set(parts: &Bound<'_, PyDict>, symbols: Symbols) -> PyResult<()> {
         modules: modules.into_ptr(),
         names,
     };
+    CUTS.store(part("can_cut")?.is_truthy(parts.py())?, Ordering::Relaxed);
     let _ = GLOBALS.set(made);
     Ok(())
 }
@@ -142,9 +172,26 @@ pub(super) fn deadline_goes() {
     DEADLINES.fetch_sub(1, Ordering::Relaxed);
 }
 
+pub(super) fn limit_comes() {
+    LIMITED.fetch_add(1, Ordering::Relaxed);
+}
+
+pub(super) fn limit_goes() {
+    LIMITED.fetch_sub(1, Ordering::Relaxed);
+}
+
+pub(super) fn can_cut() -> bool {
+    CUTS.load(Ordering::Relaxed)
+}
+
 /// Whether anything of this process may switch greenlets.
 pub(super) fn has_greenlets() -> bool {
     GREENLETS.load(Ordering::Relaxed)
+}
+
+/// Whether a task of trio may run in this process.
+pub(super) fn has_trio() -> bool {
+    TRIO.load(Ordering::Relaxed)
 }
 
 impl Globals {
@@ -157,14 +204,15 @@ impl Globals {
     }
 
     #[cold]
-    pub(super) fn look_for_greenlets(&self) {
+    pub(super) fn look_at_modules(&self) {
         // SAFETY: as above; the name is a literal that ends with a zero, and an answer is borrowed and only compared.
-        let (count, found) = unsafe {
-            let found = ffi::PyDict_GetItemString(self.modules, c"greenlet".as_ptr());
-            (ffi::PyDict_Size(self.modules), !found.is_null())
-        };
-        MODULES.store(count, Ordering::Relaxed);
-        if found && !GREENLETS.swap(true, Ordering::Relaxed) {
+        let is_loaded = |name: &core::ffi::CStr| unsafe { !ffi::PyDict_GetItemString(self.modules, name.as_ptr()).is_null() };
+        // SAFETY: as above.
+        MODULES.store(unsafe { ffi::PyDict_Size(self.modules) }, Ordering::Relaxed);
+        if is_loaded(c"trio") {
+            TRIO.store(true, Ordering::Relaxed);
+        }
+        if is_loaded(c"greenlet") && !GREENLETS.swap(true, Ordering::Relaxed) {
             make_stale();
         }
     }
@@ -208,6 +256,7 @@ impl Globals {
     #[inline]
     pub(super) fn has_deadline(&self) -> bool {
         // SAFETY: `Py_None` is alive for good.
-        DEADLINES.load(Ordering::Relaxed) > 0 && self.read(self.deadline) != unsafe { ffi::Py_None() }
+        let is_said = DEADLINES.load(Ordering::Relaxed) > 0 && self.read(self.deadline) != unsafe { ffi::Py_None() };
+        is_said || LIMITED.load(Ordering::Relaxed) > 0 && (frames::are_limited() || running::is_limited(self.read(self.current)))
     }
 }

@@ -2,15 +2,13 @@
 //! came in raw.
 
 use core::ptr::null_mut;
-use std::sync::atomic::Ordering;
-
 use pyo3::exceptions::{PyReferenceError, PyRuntimeWarning, PyStopIteration};
 use pyo3::ffi::{PyObject, PySendResult};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
 use seawall_runtime::quick::{self, Begun, Success};
 
-use super::cold::{answer, hand_over, leave, parts, wake};
+use super::cold::{answer, hand_over, leave, parts, told_apart, wake};
 use super::frames;
 use super::globals::{self, Globals};
 use super::guarded::Hold;
@@ -52,7 +50,7 @@ pub(super) fn drive(running: &Running) -> *mut PyObject {
 pub(super) fn told(running: &Running, hold: &Hold, begun: &Begun, value: *mut PyObject, success: (Success, Option<u64>)) -> After {
     let globals = running.function().globals;
     if let (Success::Machine, _) = success {
-        return After::Driver(resume(running, hold, begun, null_mut(), value));
+        return After::Driver(resume(running, hold, begun, value));
     }
     After::Value(answer(|py| {
         // SAFETY: a new reference that the callee gave us.
@@ -68,13 +66,44 @@ pub(super) fn told(running: &Running, hold: &Hold, begun: &Begun, value: *mut Py
 /// The first attempt has ended, and not plainly. `value` is given away, or null with the error set.
 #[cold]
 pub(super) fn ended(running: &Running, hold: &Hold, begun: &Begun, value: *mut PyObject) -> After {
+    let (value, collected) = step_out(running, value);
+    let Some(grip) = hold.grip.as_ref().filter(|_| !value.is_null() && !collected) else {
+        return After::Driver(resume(running, hold, begun, value));
+    };
+    match quick::succeed(grip, begun) {
+        (Success::Recorded, None) => After::Value(value),
+        (Success::Machine, _) => After::Driver(resume(running, hold, begun, value)),
+        success => told(running, hold, begun, value, success),
+    }
+}
+
+/// The first attempt has ended after a limit of time had passed. `value` is given away, or null with the error set.
+#[cold]
+pub(super) fn cut(running: &Running, value: *mut PyObject) -> After {
+    let (value, _) = step_out(running, value);
+    let (machine, ops) = (running.limited.machine.get(), running.limited.ops.get());
+    After::Driver(answer(|py| {
+        // SAFETY: null, or owned by the call. `value` is ours.
+        let (value, call, ops) = unsafe {
+            (
+                Bound::from_owned_ptr_or_opt(py, value),
+                Bound::from_borrowed_ptr_or_err(py, machine)?,
+                Bound::from_borrowed_ptr_or_err(py, ops)?,
+            )
+        };
+        let (is_value, outcome) = told_apart(py, value.ok_or_else(|| PyErr::fetch(py)));
+        go_on(py, running, call, is_value, outcome, ops)
+    }))
+}
+
+/// Takes back what the context said of the call. Gives the value, or null with the error set, and whether letters were written inside.
+fn step_out(running: &Running, mut value: *mut PyObject) -> (*mut PyObject, bool) {
     let globals = running.function().globals;
-    let real = running.real.get();
-    let (mut value, mut collected) = (value, false);
+    let mut collected = false;
     Python::attach(|py| {
         let mut error = value.is_null().then(|| PyErr::fetch(py));
         // SAFETY: null, or owned by the call.
-        if let Some(real) = unsafe { Bound::from_borrowed_ptr_or_opt(py, real) } {
+        if let Some(real) = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.real.get()) } {
             match leave(py, globals, &real) {
                 Ok(has_letters) => collected = has_letters,
                 Err(stop) => {
@@ -89,30 +118,36 @@ pub(super) fn ended(running: &Running, hold: &Hold, begun: &Begun, value: *mut P
             error.restore(py);
         }
     });
-    let Some(grip) = hold.grip.as_ref().filter(|_| !value.is_null() && !collected) else {
-        return After::Driver(resume(running, hold, begun, real, value));
-    };
-    match quick::succeed(grip, begun) {
-        (Success::Recorded, None) => After::Value(value),
-        (Success::Machine, _) => After::Driver(resume(running, hold, begun, real, value)),
-        success => told(running, hold, begun, value, success),
-    }
+    (value, collected)
 }
 
 /// The driver's coroutine, with the first attempt ended. `value` is given away, or null with the error set.
-fn resume(running: &Running, hold: &Hold, begun: &Begun, real: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+fn resume(running: &Running, hold: &Hold, begun: &Begun, value: *mut PyObject) -> *mut PyObject {
     answer(|py| {
-        // SAFETY: as said; `real` is null or owned by the call.
-        let (value, real) = unsafe { (Bound::from_owned_ptr_or_opt(py, value), Bound::from_borrowed_ptr_or_opt(py, real)) };
+        // SAFETY: as said.
+        let value = unsafe { Bound::from_owned_ptr_or_opt(py, value) };
         let outcome = value.ok_or_else(|| PyErr::fetch(py));
         let Some(grip) = &hold.grip else { return outcome.map(Bound::unbind) };
         let (call, is_value, outcome) = hand_over(py, grip, begun, 0, outcome)?;
-        let guarded = running.function();
-        let [written, view, function] = parts(py, guarded)?;
-        let (args, kwargs) = arguments_of(py, running)?;
-        let real = real.unwrap_or_else(|| py.None().into_bound(py));
-        guarded.globals.names.aresume.call1(py, (written, view, function, call, real, is_value, outcome, args, kwargs))
+        go_on(py, running, call.into_bound(py).into_any(), is_value, outcome, py.None().into_bound(py))
     })
+}
+
+/// The driver's coroutine. `ops`: what the machine wanted done when a limit had passed; else `None`.
+fn go_on<'py>(
+    py: Python<'py>,
+    running: &Running,
+    call: Bound<'py, PyAny>,
+    is_value: bool,
+    outcome: Bound<'py, PyAny>,
+    ops: Bound<'py, PyAny>,
+) -> PyResult<Py<PyAny>> {
+    let guarded = running.function();
+    let [written, view, function] = parts(py, guarded)?;
+    let (args, kwargs) = arguments_of(py, running)?;
+    // SAFETY: null, or owned by the call.
+    let real = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.real.get()) }.unwrap_or_else(|| py.None().into_bound(py));
+    guarded.globals.names.aresume.call1(py, (written, view, function, call, real, is_value, outcome, args, kwargs, ops))
 }
 
 /// Sets the error that `throw(…)` was called with.
@@ -142,22 +177,42 @@ pub(super) fn throw(inner: *mut PyObject, args: *mut PyObject) -> (PySendResult,
     Python::attach(|py| {
         // SAFETY: both are owned by a call under way.
         let (inner, arguments) = unsafe { (Bound::from_borrowed_ptr(py, inner), Bound::from_borrowed_ptr(py, args)) };
-        let Ok(method) = inner.getattr("throw") else {
+        thrown_into(&inner, &arguments).unwrap_or_else(|| {
             raise(args);
-            return (PySendResult::PYGEN_ERROR, null_mut());
-        };
-        let thrown = arguments.cast_into::<PyTuple>().map_err(PyErr::from).and_then(|arguments| method.call1(arguments));
-        let error = match thrown {
-            Ok(value) => return (PySendResult::PYGEN_NEXT, value.into_ptr()),
-            Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => match stop.value(py).getattr("value") {
-                Ok(value) => return (PySendResult::PYGEN_RETURN, value.into_ptr()),
-                Err(error) => error,
-            },
-            Err(error) => error,
-        };
-        error.restore(py);
-        (PySendResult::PYGEN_ERROR, null_mut())
+            (PySendResult::PYGEN_ERROR, null_mut())
+        })
     })
+}
+
+/// Throws the error that is set.
+pub(super) fn throw_set(inner: *mut PyObject) -> (PySendResult, *mut PyObject) {
+    Python::attach(|py| {
+        let error = PyErr::fetch(py);
+        // SAFETY: owned by a call under way.
+        let inner = unsafe { Bound::from_borrowed_ptr(py, inner) };
+        let thrown = PyTuple::new(py, [error.value(py)]).ok().and_then(|arguments| thrown_into(&inner, arguments.as_any()));
+        thrown.unwrap_or_else(|| {
+            error.restore(py);
+            (PySendResult::PYGEN_ERROR, null_mut())
+        })
+    })
+}
+
+/// What came of it; `None` if the awaitable has no `throw`.
+fn thrown_into(inner: &Bound<'_, PyAny>, arguments: &Bound<'_, PyAny>) -> Option<(PySendResult, *mut PyObject)> {
+    let py = inner.py();
+    let method = inner.getattr("throw").ok()?;
+    let thrown = arguments.cast::<PyTuple>().map_err(PyErr::from).and_then(|arguments| method.call1(arguments));
+    let error = match thrown {
+        Ok(value) => return Some((PySendResult::PYGEN_NEXT, value.into_ptr())),
+        Err(stop) if stop.is_instance_of::<PyStopIteration>(py) => match stop.value(py).getattr("value") {
+            Ok(value) => return Some((PySendResult::PYGEN_RETURN, value.into_ptr())),
+            Err(error) => error,
+        },
+        Err(error) => error,
+    };
+    error.restore(py);
+    Some((PySendResult::PYGEN_ERROR, null_mut()))
 }
 
 /// Warns as Python does of a coroutine that nobody awaited.
@@ -201,17 +256,16 @@ pub(super) fn settle(found: &Bound<'_, PyAny>) -> PyResult<()> {
     let Some(globals) = globals::get() else { return Ok(()) };
     let py = found.py();
     let mut serial = 0;
-    if is_running(found) {
-        // SAFETY: the type was checked, and `found` is alive.
-        serial = unsafe { &*found.as_ptr().cast::<Running>() }.serial.get();
-        let real = real_of(globals, found)?;
+    if let Some(running) = running::of(found) {
+        serial = running.serial.get();
+        let real = real_of(globals, found, None)?;
         globals.names.again.call1(py, (real,))?;
     } else if let Ok(said) = found.cast::<PyTuple>() {
         serial = said.get_item(0)?.extract()?;
     }
     for (at, frame) in frames::that_began_after(serial) {
         let real = if frame.real.is_null() {
-            let real = globals.names.enter.call1(py, (frame.retries, frame.slot, py.None()))?.into_bound(py);
+            let real = globals.names.enter.call1(py, (frame.retries, frame.slot, py.None(), frame.due))?.into_bound(py);
             if frames::note(at, real.as_ptr()) {
                 // The frame owns this one from here on.
                 let _ = real.clone().into_ptr();
@@ -226,30 +280,34 @@ pub(super) fn settle(found: &Bound<'_, PyAny>) -> PyResult<()> {
     Ok(())
 }
 
-fn is_running(object: &Bound<'_, PyAny>) -> bool {
-    object.get_type().as_type_ptr() == running::TYPE.load(Ordering::Relaxed)
-}
-
-/// What is said for real of an async call: what the context said before it, and the call itself.
-fn real_of<'py>(globals: &Globals, found: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+/// What is said for real of an async call: what the context said before it, and the call itself. `context`: that of its task, for whoever asks
+/// from elsewhere.
+pub(super) fn real_of<'py>(
+    globals: &Globals,
+    found: &Bound<'py, PyAny>,
+    context: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
     let py = found.py();
-    // SAFETY: the type was checked, and `found` is alive.
-    let running = unsafe { &*found.as_ptr().cast::<Running>() };
+    let Some(running) = running::of(found) else { return Ok(found.clone()) };
     // SAFETY: null, or owned by the call.
-    let real = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.real.get()) };
-    // SAFETY: as above.
-    let token: Option<Bound<'py, PyAny>> = unsafe { Bound::from_borrowed_ptr_or_opt(py, running.token.get()) };
+    let (real, token) = unsafe {
+        (
+            Bound::<PyAny>::from_borrowed_ptr_or_opt(py, running.real.get()),
+            Bound::<PyAny>::from_borrowed_ptr_or_opt(py, running.token.get()),
+        )
+    };
     if let Some(real) = real {
         return Ok(real);
     }
-    let mut outer = match token {
-        Some(token) => token.getattr("old_value")?,
+    let outer = match token {
+        Some(token) => real_of(globals, &token.getattr("old_value")?, context)?,
         None => py.None().into_bound(py),
     };
-    if is_running(&outer) {
-        outer = real_of(globals, &outer)?;
-    }
-    let real = globals.names.enter.call1(py, (running.retries.get(), running.slot.get(), outer))?.into_bound(py);
+    let (enter, due) = (globals.names.enter.bind(py), running.limited.due.get());
+    let real = match context {
+        None => enter.call1((running.retries.get(), running.slot.get(), outer, due))?,
+        Some(context) => context.call_method1("run", (enter, running.retries.get(), running.slot.get(), outer, due))?,
+    };
     if running.real.get().is_null() {
         // The call owns this one from here on.
         running.real.set(real.clone().into_ptr());

@@ -9,6 +9,7 @@
 //! | `call.rs` | the call, where nothing is allocated |
 //! | `refusal.rs` | the error of a call that was turned away |
 //! | `running.rs` | an async call under way, between its awaiter and the callee |
+//! | `limited.rs`, `lanes.rs` | its limits of time, and when they pass |
 //! | `protocol.rs` | what makes that a coroutine to Python |
 //! | `cold.rs`, `later.rs` | the ways off it, for sync and for async calls |
 //!
@@ -22,7 +23,9 @@ mod cold;
 mod frames;
 mod globals;
 mod guarded;
+mod lanes;
 mod later;
+mod limited;
 mod protocol;
 mod refusal;
 mod running;
@@ -104,6 +107,8 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(fast_guard, module)?)?;
     module.add_function(wrap_pyfunction!(fast_stale, module)?)?;
     module.add_class::<Due>()?;
+    module.add_class::<limited::Alarm>()?;
+    module.add_function(wrap_pyfunction!(limited::fast_limit, module)?)?;
     module.add_function(wrap_pyfunction!(fast_hooks, module)?)?;
     module.add_function(wrap_pyfunction!(fast_serial, module)?)?;
     module.add_function(wrap_pyfunction!(fast_settle, module)?)

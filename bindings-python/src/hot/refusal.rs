@@ -85,10 +85,19 @@ pub(super) fn is_quiet(globals: &Globals) -> bool {
         return false;
     }
     let names = &globals.names;
+    // SAFETY: a call is made by a thread that holds the interpreter's lock.
+    let is_enabled = match names.is_enabled(unsafe { Python::assume_attached() }) {
+        Ok(found) => found,
+        Err(error) => {
+            // SAFETY: as above.
+            error.restore(unsafe { Python::assume_attached() });
+            return false;
+        }
+    };
     let args = [names.level.as_ptr()];
     // SAFETY: both are alive for good, and one positional argument is what the array holds.
     unsafe {
-        let heard = (globals.symbols.vectorcall)(names.is_enabled.as_ptr(), args.as_ptr(), 1, null_mut());
+        let heard = (globals.symbols.vectorcall)(is_enabled.as_ptr(), args.as_ptr(), 1, null_mut());
         if heard.is_null() {
             return false;
         }

@@ -16,10 +16,12 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 use pyo3::ffi::{self, PyObject, PySendResult};
+use pyo3::prelude::*;
 use seawall_runtime::quick::{self, Begun, Start, Success};
 
 use super::guarded::{Guarded, Hold};
 use super::later::{self, After};
+use super::limited::{self, Limited};
 use super::symbols::OFFSET;
 use super::{call, protocol, refusal};
 
@@ -49,7 +51,8 @@ pub(super) struct Running {
     pub(super) real: Cell<*mut PyObject>,
     /// From `Rc::into_raw`, during the attempt.
     pub(super) hold: Cell<*const Hold>,
-    begun: Cell<Option<Begun>>,
+    pub(super) begun: Cell<Option<Begun>>,
+    pub(super) limited: Limited,
     pub(super) stage: Cell<Stage>,
     is_busy: Cell<bool>,
     pub(super) retries: Cell<bool>,
@@ -106,6 +109,7 @@ pub(super) unsafe fn make(me: *mut PyObject, args: *mut PyObject, kwargs: *mut P
         }
         let running = made.cast::<Running>();
         (&raw mut (*running).begun).write(Cell::new(None));
+        (&raw mut (*running).limited).write(Limited::nothing());
         (&raw mut (*running).stage).write(Cell::new(Stage::New));
         ffi::Py_INCREF(me);
         (*running).guarded.set(me);
@@ -204,9 +208,15 @@ impl Running {
         unsafe { &*self.guarded.get().cast::<Guarded>() }
     }
 
+    /// When the attempt started.
+    pub(super) fn started(&self) -> u64 {
+        self.begun.get().map_or(0, |begun| begun.started())
+    }
+
     /// Lets go of what only a call under way needs.
     pub(super) fn finish(&self) {
         self.stage.set(Stage::Done);
+        self.limited.finish(core::ptr::from_ref(self) as usize);
         for field in [&self.inner, &self.args, &self.kwargs] {
             let before = field.replace(null_mut());
             // SAFETY: owned or null, and out of reach by now.
@@ -253,7 +263,9 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         let guarded = running.function();
         let globals = guarded.globals;
         let Some(hold) = call::current(guarded) else { return running.out(PySendResult::PYGEN_ERROR) };
-        let Some(grip) = hold.grip.as_ref().filter(|_| !globals.has_deadline()) else { return running.drive(later::drive(running)) };
+        let Some(grip) = hold.grip.as_ref().filter(|grip| !globals.has_deadline() && !limited::is_trios(globals, grip)) else {
+            return running.drive(later::drive(running));
+        };
         let mut begun = Begun::nothing();
         match quick::begin(grip, &mut begun, || refusal::is_quiet(globals)) {
             Start::Begun => {}
@@ -266,6 +278,9 @@ unsafe fn begin(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
         let engine = grip.engine();
         running.retries.set(engine.retry.is_some());
         running.slot.set(if engine.bulkhead.is_some() { grip.slot() as i64 } else { -1 });
+        if begun.due() != 0 {
+            running.limited.begin(begun.due());
+        }
         running.begun.set(Some(begun));
         running.hold.set(Rc::into_raw(hold));
         running.stage.set(Stage::Attempt);
@@ -301,10 +316,19 @@ unsafe fn came(me: *mut PyObject, got: PySendResult, result: *mut *mut PyObject)
     unsafe {
         let running = &*me.cast::<Running>();
         if matches!(got, PySendResult::PYGEN_NEXT) {
+            if running.limited.is_to_be_watched() && !limited::watch(running, me) {
+                return refused(me, result);
+            }
             return Flow::Out(got);
         }
         if running.stage.get() != Stage::Attempt {
             return running.out(got);
+        }
+        if running.limited.is_watched() {
+            running.limited.leave(me as usize);
+            if running.limited.is_cut() {
+                return follow(running, result, later::cut(running, *result));
+            }
         }
         let Some(begun) = running.begun.take() else { return running.out(got) };
         let (Some(hold), globals) = (running.hold.get().as_ref(), running.function().globals) else { return running.out(got) };
@@ -318,6 +342,35 @@ unsafe fn came(me: *mut PyObject, got: PySendResult, result: *mut *mut PyObject)
         }
         follow(running, result, later::ended(running, hold, &begun, *result))
     }
+}
+
+/// The callee cannot wait here: it is told so where it does. The error is set, and what it waits for in `result`.
+///
+/// # Safety
+/// As for `send`.
+unsafe fn refused(me: *mut PyObject, result: *mut *mut PyObject) -> Flow {
+    // SAFETY: as for `send`; what the callee waits for is owned by `result`, and let go.
+    unsafe {
+        ffi::Py_XDECREF(core::mem::replace(&mut *result, null_mut()));
+        let running = &*me.cast::<Running>();
+        let (got, value) = later::throw_set(running.inner.get());
+        *result = value;
+        came(me, got, result)
+    }
+}
+
+/// The call that an object is; `None` if it is something else.
+pub(super) fn of<'a>(object: &'a Bound<'_, PyAny>) -> Option<&'a Running> {
+    let is_one = object.get_type().as_type_ptr() == TYPE.load(Ordering::Relaxed);
+    // SAFETY: the type was checked, and the object is alive for as long as it is borrowed.
+    is_one.then(|| unsafe { &*object.as_ptr().cast::<Running>() })
+}
+
+/// Whether what a context says is a call that has a limit. Null is none.
+#[inline]
+pub(super) fn is_limited(said: *mut PyObject) -> bool {
+    // SAFETY: null, or held by the context that it was just read from; the type is looked at before anything else.
+    unsafe { !said.is_null() && ffi::Py_TYPE(said) == TYPE.load(Ordering::Relaxed) && (*said.cast::<Running>()).limited.due.get() != 0 }
 }
 
 /// # Safety
@@ -345,7 +398,7 @@ pub(super) unsafe extern "C" fn traverse(me: *mut PyObject, visit: ffi::visitpro
         let running = &*me.cast::<Running>();
         let owned = [&running.guarded, &running.args, &running.kwargs, &running.inner, &running.token, &running.real].map(Cell::get);
         let kind: *mut PyObject = ffi::Py_TYPE(me).cast();
-        for object in core::iter::once(kind).chain(owned).filter(|object| !object.is_null()) {
+        for object in core::iter::once(kind).chain(owned).chain(running.limited.owned()).filter(|object| !object.is_null()) {
             let stop = visit(object, arg);
             if stop != 0 {
                 return stop;
@@ -362,6 +415,7 @@ pub(super) unsafe extern "C" fn clear(me: *mut PyObject) -> c_int {
     unsafe {
         let running = &*me.cast::<Running>();
         running.finish();
+        running.limited.forget();
         for field in [&running.guarded, &running.token, &running.real] {
             ffi::Py_XDECREF(field.replace(null_mut()));
         }

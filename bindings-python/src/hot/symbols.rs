@@ -11,6 +11,7 @@ use pyo3::ffi::{self, PyObject};
 pub(super) type Vectorcall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
 pub(super) type ContextSet = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
 pub(super) type ContextReset = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> c_int;
+pub(super) type ContextCopy = unsafe extern "C" fn() -> *mut PyObject;
 pub(super) type Finalize = unsafe extern "C" fn(*mut PyObject) -> c_int;
 pub(super) type ContextGet = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> c_int;
 
@@ -23,6 +24,7 @@ pub(super) struct Symbols {
     pub(super) context_get: ContextGet,
     pub(super) context_set: ContextSet,
     pub(super) context_reset: ContextReset,
+    pub(super) context_copy: ContextCopy,
     pub(super) finalize: Finalize,
 }
 
@@ -38,6 +40,9 @@ pub(super) fn find() -> Option<Symbols> {
     let (context_set, context_reset) = unsafe {
         (core::mem::transmute::<*mut c_void, ContextSet>(context_set), core::mem::transmute::<*mut c_void, ContextReset>(context_reset))
     };
+    let context_copy = address(c"PyContext_CopyCurrent")?;
+    // SAFETY: `PyObject *PyContext_CopyCurrent(void)`, likewise.
+    let context_copy = unsafe { core::mem::transmute::<*mut c_void, ContextCopy>(context_copy) };
     let finalize = address(c"PyObject_CallFinalizerFromDealloc")?;
     // SAFETY: `int PyObject_CallFinalizerFromDealloc(PyObject *)`, the same since 3.4.
     let finalize = unsafe { core::mem::transmute::<*mut c_void, Finalize>(finalize) };
@@ -51,7 +56,7 @@ pub(super) fn find() -> Option<Symbols> {
             by_dict
         }
     };
-    Some(Symbols { vectorcall, context_get, context_set, context_reset, finalize })
+    Some(Symbols { vectorcall, context_get, context_set, context_reset, context_copy, finalize })
 }
 
 #[cfg(unix)]

@@ -80,6 +80,19 @@ pub(crate) enum Verb {
         /// Only say what would be delivered.
         #[arg(long)]
         dry_run: bool,
+        /// Go on with a job, by the options that it was begun with.
+        #[arg(long, value_name = "JOB", conflicts_with_all = ["limit", "all", "rate", "stop_after_failures", "dry_run"])]
+        resume: Option<String>,
+    },
+    /// Redrives on record, newest first; pause one, or cancel it.
+    Jobs {
+        queue: String,
+        /// Pause it after the deliveries under way; `redrive --resume` goes on with it.
+        #[arg(long, value_name = "JOB", conflicts_with = "cancel")]
+        pause: Option<String>,
+        /// Cancel it for good, after the deliveries under way.
+        #[arg(long, value_name = "JOB")]
+        cancel: Option<String>,
     },
     /// Set ready letters aside, so that bulk redrives pass them by.
     Park {

@@ -57,6 +57,7 @@ pub(crate) fn run(dlq: Dlq, console: &mut Console<'_>) -> Ended {
         Verb::Ls { queue: Some(queue), filter, limit, after } => letters(&at, &queue, filter, limit, after.as_deref(), console),
         Verb::Groups { queue, filter } => groups(&at, &queue, filter, console),
         Verb::Show { queue, id } => show(&at, &queue, &id, console),
+        Verb::Jobs { queue, pause, cancel } => jobs(&at, &queue, pause.as_deref(), cancel.as_deref(), console),
         Verb::Park { queue, filter, all } => park(&at, &queue, filter, all, console),
         Verb::Purge { queue, filter, all, dry_run, confirm } => purge(&at, &queue, &filter.text(), all, dry_run, confirm, console),
         Verb::Export { queue, filter, output } => export(&at, &queue, &filter.text(), output.as_deref(), console),
@@ -216,19 +217,58 @@ fn doctor(at: &At, console: &mut Console<'_>) -> Ended {
     Ok(Done::Exit(u8::from(!found.is_empty())))
 }
 
+fn jobs(at: &At, queue: &str, pause: Option<&str>, cancel: Option<&str>, console: &mut Console<'_>) -> Ended {
+    let letters = at.queue(queue)?;
+    let halted = match (pause, cancel) {
+        (Some(job), _) => letters.pause(job)?,
+        (None, Some(job)) => letters.cancel(job)?,
+        (None, None) => {
+            let found = parse(&letters.jobs()?);
+            page::jobs(found.as_array().map_or(&[], Vec::as_slice), at.json, console)?;
+            return DONE;
+        }
+    };
+    if !halted {
+        return Err(Failed { code: 1, message: "jobs: it has ended".into() });
+    }
+    page::count(&json!({"halted": 1}), "halted", at.json, console)?;
+    DONE
+}
+
+/// The letters that are left of a job.
+fn remaining(letters: &Queue, id: &str) -> Result<u64, Failed> {
+    let found = parse(&letters.jobs()?);
+    let job = found.as_array().and_then(|jobs| jobs.iter().find(|job| job["id"] == id));
+    let job = job.ok_or_else(|| Failed { code: 2, message: format!("redrive: queue '{}' has no job {id}", letters.name()) })?;
+    Ok(job["remaining"].as_u64().unwrap_or(0))
+}
+
 fn begin_redrive(at: &At, verb: Verb, console: &mut Console<'_>) -> Ended {
-    let Verb::Redrive { queue, to, filter, limit, all, rate, concurrency, stop_after_failures, dry_run } = verb else { return DONE };
-    let limit = if all { Value::Null } else { limit.into() };
-    let options =
-        json!({"limit": limit, "rate": rate, "stop_after_failures": stop_after_failures, "dry_run": dry_run, "filter": filter.json()});
-    // Checked here in both cases: a mistake is told before a handler is loaded.
-    let plan = Redrive::new(&at.queue(&queue)?, &options.to_string(), 0)?;
+    let Verb::Redrive { queue, to, filter, limit, all, rate, concurrency, stop_after_failures, dry_run, resume } = verb else {
+        return DONE;
+    };
+    let filter = filter.json();
+    if resume.is_some() && filter.as_object().is_some_and(|filter| !filter.is_empty()) {
+        return Err(Failed { code: 2, message: "redrive: a job that is gone on with has its filter already".into() });
+    }
+    let most = if all { Value::Null } else { limit.into() };
+    let options = json!({"limit": most, "rate": rate, "stop_after_failures": stop_after_failures, "dry_run": true, "filter": filter});
+    let letters = at.queue(&queue)?;
+    // Checked here in any case: a mistake is told before a handler is loaded.
+    let step = parse(&Redrive::new(&letters, &options.to_string(), 0)?.next(0)?);
     if dry_run {
-        let step = parse(&plan.next(0)?);
         return Ok(Done::Exit(page::report(&step["done"], at.json, console)));
     }
+    let there = step["done"]["remaining"].as_u64().unwrap_or(0);
+    let total = match &resume {
+        Some(id) => remaining(&letters, id)?,
+        None => most.as_u64().map_or(there, |most| most.min(there)),
+    };
+    let mut options = options;
+    options["dry_run"] = false.into();
+    options["job"] = true.into();
+    options["resume"] = json!(resume);
     let handler = to.ok_or_else(|| Failed { code: 2, message: format!("redrive: --to is missing; {}", console.handler) })?;
-    let request =
-        json!({"queue": queue, "store": at.store, "handler": handler, "concurrency": concurrency, "json": at.json, "options": options});
+    let request = json!({"queue": queue, "store": at.store, "handler": handler, "concurrency": concurrency, "json": at.json, "total": total, "options": options});
     Ok(Done::Redrive(request.to_string()))
 }

@@ -11,12 +11,15 @@ mod args;
 mod dlq;
 mod filter;
 mod page;
+mod progress;
 
 use std::ffi::OsString;
 use std::io::{BufRead, Write};
 
 use clap::Parser;
 use serde_json::Value;
+
+pub use progress::progress;
 
 use args::{Command, Seawall};
 use dlq::Failed;
@@ -26,7 +29,7 @@ use dlq::Failed;
 pub enum Done {
     /// Nothing: this is the code to exit with.
     Exit(u8),
-    /// A redrive, as JSON: `queue`, `store` (or null), `handler`, `concurrency`, `json`, and `options` as the queue's redrive takes them.
+    /// A redrive, as JSON: `queue`, `store` (or null), `handler`, `concurrency`, `json`, `total` (letters to deliver), and `options` as the queue's redrive takes them.
     Redrive(String),
 }
 
@@ -68,5 +71,6 @@ pub fn run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
 pub fn report(request: &str, report: &str, console: &mut Console<'_>) -> u8 {
     let json = serde_json::from_str::<Value>(request).is_ok_and(|request| request["json"] == true);
     let report: Value = serde_json::from_str(report).unwrap_or_default();
+    progress::clear();
     page::report(&report, json, console)
 }

@@ -124,6 +124,15 @@ pub(crate) fn findings(found: &[Finding], json: bool, console: &mut Console<'_>)
     })
 }
 
+pub(crate) fn jobs(found: &[Value], json: bool, console: &mut Console<'_>) -> io::Result<()> {
+    if json {
+        return lines(found, console);
+    }
+    let names = ["id", "state", "started", "total", "ok", "failed", "skipped", "remaining", "arrived", "stopped"];
+    let rows: Vec<Vec<String>> = found.iter().map(|job| names.map(|name| cell(&job[name])).to_vec()).collect();
+    table(&["JOB", "STATE", "STARTED", "LETTERS", "OK", "FAILED", "SKIPPED", "REMAINING", "ARRIVED SINCE", "STOPPED BY"], &rows, console)
+}
+
 /// A redrive that failed for some letters, or stopped, is a finding.
 pub(crate) fn report(report: &Value, json: bool, console: &mut Console<'_>) -> u8 {
     // A closed output changes nothing about how the redrive went.
@@ -133,10 +142,14 @@ pub(crate) fn report(report: &Value, json: bool, console: &mut Console<'_>) -> u
         let names = ["ok", "failed", "skipped", "remaining"];
         let counts: Vec<String> = names.iter().map(|name| format!("{} {name}", cell(&report[*name]))).collect();
         let stopped = report["stopped"].as_str().map(|why| format!("; stopped by {why}")).unwrap_or_default();
-        writeln!(console.out, "{}{stopped}", counts.join(", ")).and_then(|()| match report["groups"].as_array() {
-            Some(found) => groups(found, false, console),
-            None => Ok(()),
+        let arrived = report["arrived"].as_u64().filter(|count| *count > 0).map(|count| format!("; {count} arrived since"));
+        let job = report["job"].as_str().map(|id| format!("; job {id}")).filter(|_| !stopped.is_empty());
+        writeln!(console.out, "{}{stopped}{}{}", counts.join(", "), arrived.unwrap_or_default(), job.unwrap_or_default()).and_then(|()| {
+            match report["groups"].as_array() {
+                Some(found) => groups(found, false, console),
+                None => Ok(()),
+            }
         })
     };
-    u8::from(report["failed"].as_u64().unwrap_or(0) > 0 || report["stopped"] == "failures")
+    u8::from(report["failed"].as_u64().unwrap_or(0) > 0 || report["stopped"].as_str().is_some_and(|why| why != "limit"))
 }

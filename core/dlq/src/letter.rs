@@ -11,15 +11,18 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::failure::{Attempts, Failure};
+use crate::limits::Limits;
 use crate::record::{Extra, Origin, Record, Redaction, Redrives, SCHEMA, State, Times};
 use crate::redact::{Rules, is_json};
 use crate::store::{Durability, Refailed, Write};
-use crate::{Attempt, DlqError, RecordId, time};
+use crate::{Attempt, DlqError, time, view};
 
 /// The longest that headers may be in all, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
 /// How long a write waits for other writers unless the letter says otherwise.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest payload that a log line keeps.
+const LINE_BYTES: usize = 8 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,26 +48,45 @@ struct Form<'a> {
     durability: Option<String>,
     write_timeout: Option<String>,
     within_retry: Option<bool>,
+    await_durable: Option<bool>,
+    limits: Option<Limits>,
+    second_store: Option<String>,
+    chain: Option<bool>,
 }
 
 /// A letter ready to be written: redacted, bounded, grouped.
-pub(crate) struct Letter {
+pub(crate) struct Parcel {
     pub(crate) record: Record,
-    pub(crate) attempts: Attempts,
-    /// The letter being redriven.
-    pub(crate) redriven: Option<RecordId>,
+    /// The failure to add to the letter being redriven, if it is one.
+    pub(crate) refailed: Option<Refailed>,
     pub(crate) write: Write,
+    /// The longest wait for other writers, at each step of its way.
+    pub(crate) wait: Duration,
+    pub(crate) limits: Limits,
 }
 
-impl Letter {
-    pub(crate) fn parse(queue: &str, json: &str, now: i64) -> Result<Self, DlqError> {
-        let form: Form = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("letter: {why}")))?;
+/// How a letter is to be written.
+pub(crate) struct Way {
+    /// Whether the caller waits until it is durable.
+    pub(crate) waits: bool,
+    /// The store to try next.
+    pub(crate) second_store: Option<String>,
+    /// Whether a failure of the store is the chain's concern rather than the caller's.
+    pub(crate) chain: bool,
+}
+
+impl Parcel {
+    pub(crate) fn parse(queue: &str, json: &str, now: i64) -> Result<(Self, Way), DlqError> {
+        let mut form: Form = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("letter: {why}")))?;
         let rules = Rules::new(form.redact.as_deref().unwrap_or_default())?;
         let redriven = form.id.as_deref().map(|id| {
             id.parse::<Uuid>().map_err(|_| DlqError::invalid(format!("letter.id: '{id}' is no letter's id; leave it out for a new letter")))
         });
         let redriven = redriven.transpose()?;
-        let write = form.write(now)?;
+        let (write, wait) = form.write(now)?;
+        let way =
+            Way { waits: form.await_durable.unwrap_or(true), second_store: form.second_store.take(), chain: form.chain.unwrap_or(false) };
+        let limits = form.limits.take().unwrap_or_default();
         let (content_type, payload) = form.payload()?;
         let attempts = Attempts {
             count: form.attempt_count.unwrap_or_default().max(form.attempts.as_ref().map_or(0, |all| all.len() as u64)),
@@ -105,24 +127,32 @@ impl Letter {
         record.error.settle();
         record.attempts.iter_mut().for_each(|attempt| attempt.cut(1));
         let attempts = Attempts { kept: std::mem::take(&mut record.attempts), count: attempts.count };
-        Ok(Self { record, attempts, redriven, write })
+        let queue = record.queue.clone();
+        let refailed = redriven.map(|id| Refailed { queue, id, error: record.error.clone(), attempts: attempts.clone() });
+        record.add_attempts(attempts);
+        Ok((Self { record, refailed, write, wait, limits }, way))
     }
 
-    /// The record of a new letter.
-    pub(crate) fn into_record(self) -> Record {
-        let mut record = self.record;
-        record.add_attempts(self.attempts);
-        record
+    /// How to write it at one step of its way, from now.
+    pub(crate) fn step(&self) -> Write {
+        Write { by: Instant::now() + self.wait, ..self.write }
     }
 
-    /// The failure to add to the letter being redriven, if this is one.
-    pub(crate) fn refailed(&self) -> Option<Refailed> {
-        self.redriven.map(|id| Refailed {
-            queue: self.record.queue.clone(),
-            id,
-            error: self.record.error.clone(),
-            attempts: self.attempts.clone(),
-        })
+    /// About how much memory it takes.
+    pub(crate) fn size(&self) -> usize {
+        self.record.payload.len() + 1024
+    }
+
+    /// The letter as one line for a log: its record, redacted like all of it, without the payload if that is long.
+    pub(crate) fn line(&self) -> String {
+        let mut record = self.record.clone();
+        if record.payload.len() > LINE_BYTES {
+            record.payload = b"null".to_vec();
+            record.content_type = "application/json".into();
+            record.redrivable = false;
+        }
+        record.error.stack = None;
+        view::letter(&record).unwrap_or_else(|_| serde_json::json!({"id": record.id.to_string(), "queue": record.queue}).to_string())
     }
 }
 
@@ -149,7 +179,7 @@ impl Form<'_> {
         }
     }
 
-    fn write(&self, now: i64) -> Result<Write, DlqError> {
+    fn write(&self, now: i64) -> Result<(Write, Duration), DlqError> {
         let durability = match self.durability.as_deref() {
             None | Some("fsync") => Durability::Fsync,
             Some("os") => Durability::Os,
@@ -164,8 +194,9 @@ impl Form<'_> {
                 .map(Duration::from_millis)
                 .ok_or_else(|| DlqError::invalid(format!("letter.write_timeout: '{text}' is no duration such as '250ms'")))?,
         };
-        let by = Instant::now() + wait.min(Duration::from_secs(3600));
-        Ok(Write { durability, by, now, within_retry: self.within_retry.unwrap_or(false) })
+        let wait = wait.min(Duration::from_secs(3600));
+        let by = Instant::now() + wait;
+        Ok((Write { durability, by, now, within_retry: self.within_retry.unwrap_or(false) }, wait))
     }
 }
 

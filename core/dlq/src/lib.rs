@@ -22,13 +22,16 @@
 //! Records are MessagePack maps ([`Record`]), the same bytes in every store and from every language.
 #![forbid(unsafe_code)]
 
+mod chain;
 mod error;
 mod export;
 mod failure;
 mod fingerprint;
 pub mod fork;
+mod job;
 mod lenient;
 mod letter;
+mod limits;
 pub mod log;
 mod memory;
 mod options;
@@ -42,20 +45,24 @@ mod redact_json;
 mod redact_text;
 mod redrive;
 mod registry;
+mod ring;
+mod running;
 mod store;
 mod time;
 mod view;
 
+pub use chain::write_closed;
 pub use error::DlqError;
 pub use failure::{Attempt, Attempts, Cause, Failure, Frame};
 pub use memory::MemoryStore;
 pub use per_process::PerProcess;
-pub use query::Query;
+pub use query::{Query, Standing};
 pub use queue::Queue;
 pub use record::{Origin, Record, RecordId, Redaction, SCHEMA, State, Times};
 pub use redrive::Redrive;
 pub use registry::{default_store_url, register_store, store_at};
+pub use ring::{abandon, flush};
 pub use store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, Finding, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token,
-    Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, ENDED_JOBS, Evict, Finding, Group, Nack, Outcome, Page, Purged,
+    Refailed, Stats, StoredJob, Token, Usage, Write,
 };

@@ -1,11 +1,14 @@
 //! Letters in memory: for tests, vectors and services that only want the current process's failures.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
+use crate::query::Standing;
 use crate::store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Finding, Group, Nack, Outcome, Page, Purged, Refailed, Stats, Token, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, ENDED_JOBS, Evict, Finding, Group, Nack, Outcome, Page, Purged, Refailed, Stats,
+    StoredJob, Token, Usage, Write,
 };
 use crate::{DlqError, Query, Record, RecordId, State};
 
@@ -16,9 +19,18 @@ struct Row {
     /// The failed call has written its own failure since the claim.
     refailed: bool,
     lease_until: i64,
+    owner: String,
 }
 
 impl Row {
+    fn matches(&self, query: &Query, now: i64) -> bool {
+        query.matches(&self.record, &Standing { state: self.state(now), mark: self.mark, owner: &self.owner })
+    }
+
+    fn size(&self) -> Result<u64, DlqError> {
+        Ok(self.record.to_bytes()?.len() as u64)
+    }
+
     fn state(&self, now: i64) -> State {
         if self.record.state == State::Leased && self.lease_until <= now { State::Ready } else { self.record.state }
     }
@@ -42,9 +54,15 @@ struct Rows {
     by_id: BTreeMap<RecordId, Row>,
     aliases: HashMap<RecordId, RecordId>,
     mark: u64,
+    jobs: BTreeMap<RecordId, StoredJob>,
 }
 
 impl Rows {
+    fn forget_aliases(&mut self) {
+        let Self { by_id, aliases, .. } = self;
+        aliases.retain(|_, letter| by_id.contains_key(letter));
+    }
+
     fn next_mark(&mut self) -> u64 {
         self.mark += 1;
         self.mark
@@ -55,7 +73,7 @@ impl Rows {
     }
 
     fn matching(&self, query: &Query, now: i64) -> impl Iterator<Item = &Row> {
-        self.by_id.values().filter(move |row| query.matches(&row.record, row.state(now), row.mark))
+        self.by_id.values().filter(move |row| row.matches(query, now))
     }
 
     fn ids(&self, query: &Query, limit: usize, now: i64) -> Vec<RecordId> {
@@ -77,7 +95,7 @@ impl Rows {
             self.aliases.insert(record.id, id);
             return Appended::Merged(id);
         }
-        self.by_id.insert(record.id, Row { record: record.clone(), mark, fence: 0, refailed: false, lease_until: 0 });
+        self.by_id.insert(record.id, Row { record: record.clone(), mark, fence: 0, refailed: false, lease_until: 0, owner: String::new() });
         Appended::Stored(record.id)
     }
 
@@ -86,6 +104,7 @@ impl Rows {
         row.fence += 1;
         row.refailed = false;
         row.lease_until = now.saturating_add(request.lease_ms);
+        row.owner.clone_from(&request.owner);
         row.record.state = State::Leased;
         row.record.redrives.count += 1;
         Some(Claim { token: Token { id, fence: row.fence }, record: Ok(row.record.clone()) })
@@ -104,7 +123,9 @@ impl Rows {
     fn nack(&mut self, nack: &Nack, now: i64) -> bool {
         let mark = self.next_mark();
         let Some(row) = self.by_id.get_mut(&nack.token.id).filter(|row| row.holds(&nack.token)) else { return false };
-        row.mark = mark;
+        if nack.park || !nack.uncounted {
+            row.mark = mark;
+        }
         row.record.state = if nack.park { State::Parked } else { State::Ready };
         if nack.uncounted {
             row.record.redrives.count = row.record.redrives.count.saturating_sub(1);
@@ -155,7 +176,7 @@ impl DeadLetterStore for MemoryStore {
     fn peek(&self, query: &Query, page: &Page, now: i64) -> Result<Vec<Record>, DlqError> {
         let rows = self.rows.lock();
         let newest_first = rows.by_id.values().rev().filter(|row| page.after.is_none_or(|after| row.record.id < after));
-        let matching = newest_first.filter(|row| query.matches(&row.record, row.state(now), row.mark));
+        let matching = newest_first.filter(|row| row.matches(query, now));
         Ok(matching.take(page.limit).map(|row| row.seen(now)).collect())
     }
 
@@ -217,6 +238,7 @@ impl DeadLetterStore for MemoryStore {
             let Some(row) = rows.by_id.get_mut(&token.id).filter(|row| row.may_end_well(token)) else { return false };
             row.mark = mark;
             row.record.state = State::Archived;
+            row.record.times.archived = Some(now);
             row.record.redrives.last = Some(now);
             row.record.redrives.result = Some("ok".into());
             if outcome == Outcome::Delete {
@@ -240,6 +262,7 @@ impl DeadLetterStore for MemoryStore {
             let mark = rows.next_mark();
             if let Some(row) = rows.by_id.get_mut(id) {
                 row.record.state = to;
+                row.record.times.archived = (to == State::Archived).then_some(now);
                 row.mark = mark;
             }
         }
@@ -261,7 +284,7 @@ impl DeadLetterStore for MemoryStore {
                 let time = row.record.times.dead_lettered;
                 stats.oldest = Some(stats.oldest.map_or(time, |oldest| oldest.min(time)));
             }
-            stats.bytes += row.record.to_bytes()?.len() as u64;
+            stats.bytes += row.size()?;
         }
         Ok(stats)
     }
@@ -283,9 +306,54 @@ impl DeadLetterStore for MemoryStore {
             for id in &ids {
                 rows.by_id.remove(id);
             }
-            let Rows { by_id, aliases, .. } = &mut *rows;
-            aliases.retain(|_, letter| by_id.contains_key(letter));
+            rows.forget_aliases();
         }
         Ok(Purged { letters: ids.len() as u64 })
+    }
+
+    fn usage(&self, queue: &str, _by: Instant, now: i64) -> Result<Usage, DlqError> {
+        let rows = self.rows.lock();
+        let mut usage = Usage::default();
+        for row in rows.matching(&Query::all(queue), now) {
+            usage.letters += 1;
+            usage.bytes += row.size()?;
+        }
+        Ok(usage)
+    }
+
+    fn evict(&self, evict: &Evict, _by: Instant, now: i64) -> Result<Usage, DlqError> {
+        let mut rows = self.rows.lock();
+        let mut gone = Usage::default();
+        for id in rows.ids(&evict.query, usize::MAX, now) {
+            if gone.letters >= evict.letters && gone.bytes >= evict.bytes {
+                break;
+            }
+            let Some(row) = rows.by_id.get(&id).filter(|row| row.state(now) != State::Leased) else { continue };
+            gone.bytes += row.size()?;
+            gone.letters += 1;
+            rows.by_id.remove(&id);
+        }
+        rows.forget_aliases();
+        Ok(gone)
+    }
+
+    fn free(&self) -> Result<Option<u64>, DlqError> {
+        Ok(None)
+    }
+
+    fn save_job(&self, job: &StoredJob) -> Result<bool, DlqError> {
+        let mut rows = self.rows.lock();
+        if rows.jobs.get(&job.id).map_or(0, |known| known.version) != job.version {
+            return Ok(false);
+        }
+        rows.jobs.insert(job.id, StoredJob { version: job.version + 1, ..job.clone() });
+        let ended = rows.jobs.values().rev().filter(|known| known.queue == job.queue && !known.open);
+        let forgotten: Vec<RecordId> = ended.skip(ENDED_JOBS).map(|known| known.id).collect();
+        rows.jobs.retain(|id, _| !forgotten.contains(id));
+        Ok(true)
+    }
+
+    fn jobs(&self, queue: &str) -> Result<Vec<StoredJob>, DlqError> {
+        Ok(self.rows.lock().jobs.values().rev().filter(|job| job.queue == queue).cloned().collect())
     }
 }

@@ -26,6 +26,10 @@ struct Form {
     filter: Option<Value>,
     #[serde(default)]
     lease: Option<String>,
+    #[serde(default)]
+    job: Option<bool>,
+    #[serde(default)]
+    resume: Option<String>,
 }
 
 // Left out means the default; `null` means none.
@@ -54,6 +58,10 @@ pub(crate) struct Options {
     /// JSON; empty selects all.
     pub(crate) filter: String,
     pub(crate) lease_ms: i64,
+    /// Whether it goes on record; left open, a redrive without a limit does.
+    pub(crate) job: Option<bool>,
+    /// The job to go on with.
+    pub(crate) resume: Option<String>,
 }
 
 impl Options {
@@ -81,6 +89,8 @@ impl Options {
             dry_run: form.dry_run.unwrap_or(false),
             filter: form.filter.map_or_else(String::new, |filter| filter.to_string()),
             lease_ms,
+            job: form.job,
+            resume: form.resume,
         })
     }
 }

@@ -34,8 +34,25 @@ pub struct Query {
     pub newer_than: Option<i64>,
     /// Not changed since [`mark`](crate::DeadLetterStore::mark) gave this.
     pub bound: Option<u64>,
+    /// Changed since [`mark`](crate::DeadLetterStore::mark) gave this.
+    pub since: Option<u64>,
+    /// Last claimed by this owner.
+    pub owner: Option<String>,
+    /// Archived before this instant, in milliseconds since 1970.
+    pub archived_before: Option<i64>,
     /// Only letters that this build may redrive (true) or may not (false).
     pub actionable: Option<bool>,
+}
+
+/// What a store knows of a letter beside its record.
+#[derive(Debug, Clone, Copy)]
+pub struct Standing<'a> {
+    /// Its state now.
+    pub state: State,
+    /// The place of its latest change.
+    pub mark: u64,
+    /// Who claimed it last.
+    pub owner: &'a str,
 }
 
 impl Query {
@@ -107,9 +124,10 @@ impl Query {
         }
     }
 
-    /// Whether a record, in this state now and last changed at this mark, is selected.
+    /// Whether a record that stands like this is selected.
     #[must_use]
-    pub fn matches(&self, record: &Record, state: State, mark: u64) -> bool {
+    pub fn matches(&self, record: &Record, standing: &Standing<'_>) -> bool {
+        let Standing { state, mark, owner } = *standing;
         let is = |wanted: &Option<String>, got: Option<&String>| wanted.is_none() || wanted.as_ref() == got;
         self.queue == record.queue
             && self.id.is_none_or(|id| id == record.id)
@@ -123,6 +141,9 @@ impl Query {
             && self.older_than.is_none_or(|instant| record.times.dead_lettered < instant)
             && self.newer_than.is_none_or(|instant| record.times.dead_lettered >= instant)
             && self.bound.is_none_or(|bound| mark <= bound)
+            && self.since.is_none_or(|since| mark > since)
+            && self.owner.as_deref().is_none_or(|wanted| wanted == owner)
+            && self.archived_before.is_none_or(|instant| record.times.archived.unwrap_or(record.times.dead_lettered) < instant)
             && self.actionable.is_none_or(|wanted| wanted == (record.redrivable && record.may_act().is_ok()))
     }
 }

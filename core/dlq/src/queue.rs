@@ -1,15 +1,17 @@
 //! The queue as the bindings call it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use serde_json::json;
 
-use crate::letter::Letter;
+use crate::chain::{self, Sent, Target};
+use crate::letter::Parcel;
+use crate::limits::{Books, Door, Dropped, Limits};
 use crate::registry::{default_store_url, store_at};
-use crate::store::{Appended, DeadLetterStore, Page};
+use crate::store::{Appended, DeadLetterStore, Page, Write};
 use crate::{DlqError, Query, RecordId, State, time, view};
 
 /// The longest queue name, in bytes.
@@ -21,8 +23,12 @@ const PAGE: usize = 1000;
 type Place = (String, String);
 type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
-/// Letters that could not be written, by store and queue, for the whole process.
-static LOST: LazyLock<Mutex<HashMap<Place, Arc<AtomicU64>>>> = LazyLock::new(Mutex::default);
+/// What this process knows of its queues.
+static BOOKS: LazyLock<Mutex<HashMap<Place, Arc<Books>>>> = LazyLock::new(Mutex::default);
+
+pub(crate) fn books_of(queue: &str, url: &str) -> Arc<Books> {
+    BOOKS.lock().entry((url.to_owned(), queue.to_owned())).or_default().clone()
+}
 
 /// One queue of dead letters. Cheap to clone; every method blocks for the time of a disk write at most, or until the letter's
 /// `write_timeout` while other processes write.
@@ -42,7 +48,7 @@ pub struct Queue {
     name: String,
     store: Arc<dyn DeadLetterStore>,
     clock: Clock,
-    lost: Arc<AtomicU64>,
+    books: Arc<Books>,
 }
 
 impl Queue {
@@ -62,13 +68,13 @@ impl Queue {
         }
         let url = if store_url.is_empty() { default_store_url()? } else { store_url.to_owned() };
         let store = store_at(&url)?;
-        let lost = LOST.lock().entry((url, queue.to_owned())).or_default().clone();
-        Ok(Self { name: queue.to_owned(), store, clock: Arc::new(time::wall_ms), lost })
+        let books = books_of(queue, &url);
+        Ok(Self { name: queue.to_owned(), store, clock: Arc::new(time::wall_ms), books })
     }
 
     /// A queue in a store of one's own, on a wall clock of one's own (milliseconds since 1970).
     pub fn on(store: Arc<dyn DeadLetterStore>, queue: &str, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        Self { name: queue.to_owned(), store, clock: Arc::new(clock), lost: Arc::default() }
+        Self { name: queue.to_owned(), store, clock: Arc::new(clock), books: Arc::default() }
     }
 
     /// The queue's name.
@@ -79,6 +85,10 @@ impl Queue {
 
     pub(crate) fn store(&self) -> &dyn DeadLetterStore {
         &*self.store
+    }
+
+    pub(crate) fn books(&self) -> &Books {
+        &self.books
     }
 
     pub(crate) fn now(&self) -> i64 {
@@ -97,6 +107,18 @@ impl Queue {
         Ok(query)
     }
 
+    /// The letters of a filter that may be redriven.
+    pub(crate) fn redrivable(&self, filter_json: &str) -> Result<Query, DlqError> {
+        let mut query = self.query("filter", filter_json)?;
+        query.default_states(&[State::Ready], &[State::Ready, State::Parked]);
+        query.states.retain(|state| matches!(state, State::Ready | State::Parked));
+        if query.states.is_empty() {
+            return Err(DlqError::invalid("filter.state: only ready and parked letters can be redriven"));
+        }
+        query.actionable = Some(true);
+        Ok(query)
+    }
+
     /// Writes a letter and gives its id; the acknowledgement is durable. All keys are optional: `payload` (any JSON, kept as
     /// written) or `payload_base64`, `content_type`, `error` (`type`, `message`, `code`, `stack` as text or lines, `causes`,
     /// `frames` as `{module, function, in_app}` innermost first, `retryable`, anything else), `attempts` (`time` as RFC 3339 or
@@ -104,7 +126,8 @@ impl Queue {
     /// `correlation_id`, `key`, `headers` (texts or lists of texts), `policy`, `operation`, `language`, `service`, `redrivable`,
     /// `id` (the letter being redriven: its record is updated, unless it is archived or gone), `redact` (further names, or JSON
     /// pointers into the payload), `durability` (`fsync`, `os`), `write_timeout` (the longest wait for other writers, 5 s),
-    /// `within_retry` (an outer policy's retry is running: equal correlation id, operation and payload are one letter).
+    /// `within_retry` (an outer policy's retry is running: equal correlation id, operation and payload are one letter), and the
+    /// keys of [`write`](Self::write).
     ///
     /// A letter with the idempotency key of a ready one is merged into that one: its error and attempts are added, and
     /// [`get`](Self::get) finds it by the id given back here. Secrets are blanked before anything is written.
@@ -113,26 +136,53 @@ impl Queue {
     /// `config.invalid` for a malformed letter; `store.busy`, `store.full`, `store.failed` if it was not written. Each failed
     /// write counts as lost in [`stats`](Self::stats).
     pub fn put(&self, letter_json: &str) -> Result<String, DlqError> {
-        let written = self.write(letter_json);
-        if written.is_err() {
-            self.lost.fetch_add(1, Ordering::Relaxed);
-        }
-        written.map(|id| id.to_string())
+        self.send(letter_json).map(|sent| sent.id.to_string())
     }
 
-    fn write(&self, letter_json: &str) -> Result<RecordId, DlqError> {
-        let letter = Letter::parse(&self.name, letter_json, self.now())?;
-        let write = letter.write;
-        if let Some(refailed) = letter.refailed()
-            && let Some(id) = self.store.refail(&refailed, &write)?
+    /// As [`put`](Self::put), and tells what became of the letter: a JSON object of `id`, `step`, `dropped` (letters removed to make
+    /// room), `expired` (letters removed because of their age), `cause` (the code of what kept the letter from its store, or null) and
+    /// `lost` (null, or the `letter` and that as a short `line` for a log). Its further keys:
+    ///
+    /// - `limits`: what the queue may hold, see `max_letters`, `max_bytes`, `max_age`, `retention`, `min_free` (bytes) and `when_full`
+    ///   (`reject`, `drop_oldest`).
+    /// - `await_durable`: false gives the letter to a thread, step `queued`. [`flush`](crate::flush) waits for it.
+    /// - `chain`: true sends a letter that the store does not take on: to the `second_store` (a URL), step `second`; into memory, from
+    ///   where it is tried again, step `memory`; or, redacted like all else, back to the caller in `lost`, for its log, step `log`. Only this last counts
+    ///   as lost.
+    ///
+    /// # Errors
+    /// `config.invalid` for a malformed letter; without `chain` as in [`put`](Self::put).
+    pub fn write(&self, letter_json: &str) -> Result<String, DlqError> {
+        self.send(letter_json).map(|sent| sent.json())
+    }
+
+    fn send(&self, letter_json: &str) -> Result<Sent, DlqError> {
+        chain::send(&Target::Open(self.clone()), &self.name, letter_json, self.now())
+    }
+
+    /// Writes a letter to this queue's store.
+    pub(crate) fn deliver(&self, parcel: &Parcel, write: &Write) -> Result<(RecordId, Dropped), DlqError> {
+        if let Some(refailed) = &parcel.refailed
+            && let Some(id) = self.store.refail(refailed, write)?
         {
-            return Ok(id);
+            return Ok((id, Dropped::default()));
         }
-        let record = letter.into_record();
-        let id = record.id;
+        let record = &parcel.record;
+        let door = Door { store: &*self.store, queue: &self.name, books: &self.books, by: write.by, now: write.now };
+        let full = if parcel.limits == Limits::default() { 0 } else { door.admit(&parcel.limits, record.to_bytes()?.len() as u64)? };
+        let stored = self.append(parcel, write)?;
+        // The letter is written; what is too old can go another time.
+        let expired = door.sweep(&parcel.limits).unwrap_or(0);
+        let dropped = Dropped { full, expired };
+        self.books.dropped.fetch_add(dropped.letters(), Ordering::Relaxed);
+        Ok((stored, dropped))
+    }
+
+    /// Adds a letter to this queue's store, whatever it holds.
+    pub(crate) fn append(&self, parcel: &Parcel, write: &Write) -> Result<RecordId, DlqError> {
         // A merged letter keeps the id that its writer got; `get` knows both.
-        match self.store.append(std::slice::from_ref(&record), &write)?.first() {
-            Some(Appended::Stored(_) | Appended::Merged(_)) => Ok(id),
+        match self.store.append(std::slice::from_ref(&parcel.record), write)?.first() {
+            Some(Appended::Stored(_) | Appended::Merged(_)) => Ok(parcel.record.id),
             None => Err(DlqError::failed("letter: the store acknowledged nothing")),
         }
     }
@@ -173,7 +223,7 @@ impl Queue {
     }
 
     /// `ready`, `leased`, `parked`, `archived` (counts), `bytes` (of all records), `oldest` (the oldest ready letter's time, or
-    /// null) and `lost` (failed writes of this process).
+    /// null), `lost` (failed writes of this process) and `dropped` (letters that this process removed because of a limit).
     ///
     /// # Errors
     /// `store.failed`.
@@ -186,7 +236,8 @@ impl Queue {
             "archived": stats.archived,
             "bytes": stats.bytes,
             "oldest": stats.oldest.map(time::rfc3339),
-            "lost": self.lost.load(Ordering::Relaxed),
+            "lost": self.books.lost.load(Ordering::Relaxed),
+            "dropped": self.books.dropped.load(Ordering::Relaxed),
         })
         .to_string())
     }

@@ -93,6 +93,9 @@ pub struct Times {
     /// When it may be forgotten, if ever.
     #[serde(rename = "exp", skip_serializing_if = "Option::is_none")]
     pub expires: Option<i64>,
+    /// When it was archived as recovered. A store's own column wins over the bytes.
+    #[serde(rename = "arch", skip_serializing_if = "Option::is_none")]
+    pub archived: Option<i64>,
     /// What a newer writer added.
     #[serde(flatten)]
     pub extra: Extra,

@@ -9,10 +9,12 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::failure::Failure;
+use crate::job::Progress;
 use crate::options::Options;
 use crate::redact::Rules;
+use crate::running::{LOOK_MS, Running};
 use crate::store::{Claim, ClaimRequest, Nack, Outcome, Page, Token};
-use crate::{DlqError, Query, Queue, State, view};
+use crate::{DlqError, Query, Queue, view};
 
 /// How long to wait when all that is left is in somebody's hands.
 const PENDING_WAIT_MS: u64 = 10;
@@ -23,8 +25,14 @@ struct Report {
     failed: u64,
     skipped: u64,
     remaining: u64,
-    /// `"failures"` or `"limit"` if that ended it while letters remained.
+    /// What ended it while letters remained.
     stopped: Option<&'static str>,
+    /// The job, if it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
+    /// Letters that came since the job's start.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    arrived: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     groups: Option<Vec<Value>>,
 }
@@ -42,6 +50,15 @@ struct Run {
     held: HashMap<u64, Held>,
     /// The last step, repeated to whoever still asks.
     done: Option<String>,
+    /// When the job was looked at last.
+    looked: Option<i64>,
+}
+
+impl Run {
+    fn progress(&self) -> Progress {
+        let Report { ok, failed, skipped, .. } = self.report;
+        Progress { ok, failed, skipped }
+    }
 }
 
 /// One redrive of a queue. Its upper bound is fixed when it is made: letters that are written, or fail again, afterwards are
@@ -52,37 +69,52 @@ pub struct Redrive {
     query: Query,
     run: Mutex<Run>,
     pace: Mutex<Option<crate::pace::Pace>>,
+    job: Option<Running>,
 }
 
 impl Redrive {
     /// Plans a redrive. Options, as a JSON object: `limit` (100; null: all), `rate` (such as `"10/s"`; null: none),
     /// `stop_after_failures` (10; null: never), `max_redrives` (3; null: never park), `dry_run`, `filter` (as everywhere; only
-    /// ready letters, unless it asks for `state: "parked"` or an id), `lease` (`"60s"`). `now_ms` is on any clock that the
+    /// ready letters, unless it asks for `state: "parked"` or an id), `lease` (`"60s"`), `job` (whether it is put on record as a job, see
+    /// [`Queue::jobs`]; by default if there is no limit), and `resume` (a job to go on with, with the options that it was begun with). `now_ms` is on any clock that the
     /// caller likes, the same in all calls; only the rate looks at it. Leases run on the wall clock.
     ///
     /// # Errors
-    /// `config.invalid` for bad options, `store.failed`.
+    /// `config.invalid` for bad options, or a job that is not there or has ended; `store.busy` for a job that somebody runs; `store.failed`.
     pub fn new(queue: &Queue, options_json: &str, now_ms: u64) -> Result<Self, DlqError> {
         let _ = now_ms;
-        let options = Options::parse(options_json)?;
-        let mut query = queue.query("filter", &options.filter)?;
-        query.default_states(&[State::Ready], &[State::Ready, State::Parked]);
-        query.states.retain(|state| matches!(state, State::Ready | State::Parked));
-        if query.states.is_empty() {
-            return Err(DlqError::invalid("filter.state: only ready and parked letters can be redriven"));
+        let mut options = Options::parse(options_json)?;
+        if let Some(id) = options.resume.take() {
+            return Self::resume(queue, &id, options.lease_ms);
         }
+        let mut query = queue.redrivable(&options.filter)?;
         query.bound = Some(queue.store().mark(queue.name())?);
-        query.actionable = Some(true);
         let unfit = Query { actionable: Some(false), ..query.clone() };
         let skipped = queue.store().count(&unfit, queue.now())?;
+        let is_job = options.job.unwrap_or(options.limit.is_none()) && !options.dry_run;
+        let job = is_job.then(|| Running::begin(queue, options_json, &query, skipped, options.lease_ms)).transpose()?;
+        Ok(Self::of(queue, options, query, skipped, job))
+    }
+
+    fn resume(queue: &Queue, id: &str, lease_ms: i64) -> Result<Self, DlqError> {
+        let (running, job) = Running::resume(queue, id, lease_ms)?;
+        let mut options = Options::parse(&job.options.to_string())?;
+        options.lease_ms = lease_ms;
+        options.limit = options.limit.map(|most| most.saturating_sub(job.progress.ok + job.progress.failed));
+        Ok(Self::of(queue, options, job.query(queue)?, 0, Some(running)))
+    }
+
+    fn of(queue: &Queue, options: Options, query: Query, skipped: u64, job: Option<Running>) -> Self {
         let run = Run { report: Report { skipped, ..Report::default() }, ..Run::default() };
         let pace = Mutex::new(options.pace);
-        Ok(Self { queue: queue.clone(), options, query, run: Mutex::new(run), pace })
+        Self { queue: queue.clone(), options, query, run: Mutex::new(run), pace, job }
     }
 
     /// What to do now, as JSON: `{"deliver": letter, "token": n}` (deliver it, then answer with [`delivered`](Self::delivered)),
     /// `{"wait_ms": n}` (ask again after that; with `"pending": m` everything left is being delivered, so that the end of one
-    /// of those is the better time), or `{"done": {ok, failed, skipped, remaining, stopped}}`, to which a dry run adds `groups`.
+    /// of those is the better time), or `{"done": {ok, failed, skipped, remaining, stopped}}`, to which a dry run adds `groups`, and a job `job` (its id) and `arrived`
+    /// (letters that came since its start). `stopped` is null, `failures`, `limit`, `breaker`, `paused`, `cancelled` or `taken_over` (somebody else went on
+    /// with the job).
     /// Skipped are letters that cannot be redriven and deliveries whose lease was lost; remaining are those not tried.
     ///
     /// # Errors
@@ -92,6 +124,7 @@ impl Redrive {
         if let Some(done) = &run.done {
             return Ok(done.clone());
         }
+        self.attend(&mut run)?;
         while !self.over(&mut run) {
             let wait = self.pace.lock().as_ref().map_or(0, |pace| pace.wait_ms(now_ms));
             if wait > 0 {
@@ -116,12 +149,38 @@ impl Redrive {
         self.finish(&mut run)
     }
 
+    /// Looks at the job now and then: somebody may want it to stop.
+    fn attend(&self, run: &mut Run) -> Result<(), DlqError> {
+        let (Some(job), now) = (&self.job, self.queue.now()) else { return Ok(()) };
+        if run.looked.is_some_and(|at| (0..LOOK_MS).contains(&(now - at))) {
+            return Ok(());
+        }
+        let stop = job.look(&self.queue, run.progress())?;
+        run.looked = Some(now);
+        run.report.stopped = run.report.stopped.or(stop);
+        Ok(())
+    }
+
+    /// Stops this redrive. A job is paused: it can be gone on with at once, once what is being delivered has been answered.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`: then its lease has to lapse.
+    pub fn leave(&self) -> Result<(), DlqError> {
+        let mut run = self.run.lock();
+        if run.done.is_some() {
+            return Ok(());
+        }
+        run.report.stopped = Some("paused");
+        let Some(job) = &self.job else { return Ok(()) };
+        job.end(&self.queue, run.progress(), Some("paused")).map(drop)
+    }
+
     /// Whether nothing more will be delivered, and why.
     fn over(&self, run: &mut Run) -> bool {
         if self.options.stop_after_failures.is_some_and(|most| run.report.failed >= most) {
-            run.report.stopped = Some("failures");
+            run.report.stopped = run.report.stopped.or(Some("failures"));
         } else if self.options.limit.is_some_and(|most| run.issued >= most) {
-            run.report.stopped = Some("limit");
+            run.report.stopped = run.report.stopped.or(Some("limit"));
         }
         run.exhausted || run.report.stopped.is_some() || self.options.dry_run
     }
@@ -129,7 +188,7 @@ impl Redrive {
     fn claim(&self) -> Result<Option<Claim>, DlqError> {
         let request = ClaimRequest {
             query: self.query.clone(),
-            owner: std::process::id().to_string(),
+            owner: self.job.as_ref().map_or_else(|| std::process::id().to_string(), |job| job.id.to_string()),
             lease_ms: self.options.lease_ms,
             limit: 1,
             max_redrives: self.options.max_redrives,
@@ -164,6 +223,10 @@ impl Redrive {
         if self.options.dry_run {
             run.report.groups = Some(self.queue.store().groups(&self.query, now)?.iter().map(view::group).collect());
         }
+        if let Some(job) = &self.job {
+            run.report.job = Some(job.id.to_string());
+            run.report.arrived = Some(job.end(&self.queue, run.progress(), run.report.stopped)?);
+        }
         #[derive(Serialize)]
         struct Done<'a> {
             done: &'a Report,
@@ -178,6 +241,9 @@ impl Redrive {
     /// letter keeps the error it has. Gives false, and counts the letter as skipped, if its lease was lost meanwhile; an unknown
     /// token, or one already answered, gives false and counts nothing.
     ///
+    /// An error with the code `circuit.open` or `circuit.isolated` means that the target takes nothing now: the letter is given back uncounted, and the
+    /// redrive stops by `breaker`.
+    ///
     /// # Errors
     /// `config.invalid` for a malformed error, `store.busy`, `store.failed`; the token may be answered again.
     pub fn delivered(&self, token: u64, ok: bool, error_json: Option<&str>, now_ms: u64) -> Result<bool, DlqError> {
@@ -185,11 +251,19 @@ impl Redrive {
         let mut run = self.run.lock();
         let Some(held) = run.held.get(&token) else { return Ok(false) };
         let now = self.queue.now();
+        let error = error_json.filter(|_| !ok).map(failure).transpose()?;
+        if error.as_ref().is_some_and(|error| matches!(error.code.as_deref(), Some("circuit.open" | "circuit.isolated"))) {
+            let nack = Nack { token: held.token.clone(), error: None, park: false, uncounted: true };
+            let kept = self.queue.store().nack(&[nack], now)? == [true];
+            run.held.remove(&token);
+            run.report.stopped = run.report.stopped.or(Some("breaker"));
+            run.report.skipped += u64::from(!kept);
+            return Ok(kept);
+        }
         let kept = if ok {
             self.queue.store().ack(std::slice::from_ref(&held.token), Outcome::Archive, now)?
         } else {
             let park = self.options.max_redrives.is_some_and(|most| held.redrives >= most);
-            let error = error_json.map(failure).transpose()?;
             self.queue.store().nack(&[Nack { token: held.token.clone(), error, park, uncounted: false }], now)?
         };
         run.held.remove(&token);
@@ -221,7 +295,8 @@ impl Redrive {
     /// # Errors
     /// `store.busy`, `store.failed`.
     pub fn renew(&self, token: u64) -> Result<bool, DlqError> {
-        let run = self.run.lock();
+        let mut run = self.run.lock();
+        self.attend(&mut run)?;
         let Some(held) = run.held.get(&token) else { return Ok(false) };
         let tokens = std::slice::from_ref(&held.token);
         Ok(self.queue.store().extend(tokens, self.options.lease_ms, self.queue.now())? == [true])

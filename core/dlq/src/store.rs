@@ -136,7 +136,7 @@ pub struct Claim {
 pub struct ClaimRequest {
     /// Which letters; only those that may be acted on are taken, oldest first.
     pub query: Query,
-    /// Who claims, for people to read.
+    /// Who claims; stays with the letter, for [`Query::owner`].
     pub owner: String,
     /// How long the claim holds, in milliseconds.
     pub lease_ms: i64,
@@ -200,6 +200,44 @@ pub struct Purged {
     /// Letters.
     pub letters: u64,
 }
+
+/// What a queue holds, in every state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Letters.
+    pub letters: u64,
+    /// The size of their records.
+    pub bytes: u64,
+}
+
+/// Which letters are to go, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evict {
+    /// Of these. Leased ones stay whatever it says.
+    pub query: Query,
+    /// It is enough when so many letters,
+    pub letters: u64,
+    /// and so many bytes are gone.
+    pub bytes: u64,
+}
+
+/// A bulk redrive on record. The store looks at nothing in it but these fields.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredJob {
+    /// Its identity; sorts by the time of its start.
+    pub id: RecordId,
+    /// The queue.
+    pub queue: String,
+    /// How often it was saved; 0 for a new one.
+    pub version: u64,
+    /// Whether there is more to do.
+    pub open: bool,
+    /// All else, as JSON.
+    pub body: String,
+}
+
+/// Jobs that have ended are forgotten beyond so many per queue.
+pub const ENDED_JOBS: usize = 100;
 
 /// Where letters are kept. `now` is the wall clock in milliseconds since 1970, given by the caller, so that leases can be
 /// tested without waiting. A lease that has lapsed counts as `ready` in every answer.
@@ -268,7 +306,7 @@ pub trait DeadLetterStore: Send + Sync {
     /// `store.busy`, `store.failed`.
     fn ack(&self, tokens: &[Token], outcome: Outcome, now: i64) -> Result<Vec<bool>, DlqError>;
 
-    /// Ends deliveries that went badly; false where the token is void.
+    /// Ends deliveries that went badly; false where the token is void. One that is uncounted and not parked leaves its letter's mark as it was.
     ///
     /// # Errors
     /// `store.busy`, `store.failed`.
@@ -303,6 +341,37 @@ pub trait DeadLetterStore: Send + Sync {
     /// # Errors
     /// `store.busy`, `store.failed`.
     fn purge(&self, query: &Query, dry_run: bool, now: i64) -> Result<Purged, DlqError>;
+
+    /// What a queue holds, waiting for others until `by` at the latest.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`.
+    fn usage(&self, queue: &str, by: Instant, now: i64) -> Result<Usage, DlqError>;
+
+    /// Removes the oldest matching letters until enough are gone or none is left; what went.
+    ///
+    /// # Errors
+    /// `store.busy` after `by`, `store.failed`.
+    fn evict(&self, evict: &Evict, by: Instant, now: i64) -> Result<Usage, DlqError>;
+
+    /// The bytes that are free where letters are kept; nothing if the store cannot know.
+    ///
+    /// # Errors
+    /// `store.failed`.
+    fn free(&self) -> Result<Option<u64>, DlqError>;
+
+    /// Saves a job whose stored version is still `job.version` (none for 0), as the next version; false if it is not. Forgets the
+    /// oldest ended ones of the queue beyond [`ENDED_JOBS`].
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`.
+    fn save_job(&self, job: &StoredJob) -> Result<bool, DlqError>;
+
+    /// A queue's jobs, newest first.
+    ///
+    /// # Errors
+    /// `store.failed`.
+    fn jobs(&self, queue: &str) -> Result<Vec<StoredJob>, DlqError>;
 }
 
 impl Record {

@@ -36,6 +36,8 @@ pub enum Fault {
     LastComeFirst,
     /// A waiter that gives up is not told that it was granted a slot.
     GrantForgotten,
+    /// Cut work that ends frees its slot once more after that has lapsed.
+    LapseForgotten,
     /// How many outcomes a count window holds is read without an order.
     HeadReadRelaxed,
     /// A success looks for failures first and counts after.

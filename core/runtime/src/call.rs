@@ -6,7 +6,7 @@ use seawall_engine::outcome::{Bits, Kind, Outcome, Pushback};
 use seawall_engine::pipeline::{self, AttemptState, Begin};
 use seawall_engine::step::{Event, Failure, Finish, How, Injection, Input, Output, Outputs, StepEnd, TimerReason};
 use seawall_engine::table::errors::index;
-use seawall_engine::time::MS;
+use seawall_engine::time::{MS, ceil_ms};
 use serde_json::json;
 
 use crate::config::ConfigError;
@@ -258,6 +258,11 @@ impl Call {
         self.step(now, Input::LetterEnded(ok))
     }
 
+    /// For the metrics: the letter went another way than to its store, and so many others had to go for it.
+    pub fn letter_went(&self, aside: bool, dropped: u32) {
+        self.policy.counters.letter_went(aside, dropped);
+    }
+
     /// A fallback step returned (1), failed (0), was cancelled (2) or had nothing stale to give (3).
     pub fn fallback_ended(&mut self, now: u64, ok: u8) -> Vec<Op> {
         let end = match ok {
@@ -365,6 +370,12 @@ impl Call {
     #[must_use]
     pub fn left_ms(&self, now: u64) -> i64 {
         self.call.left_ns(now).map_or(-1, |left| i64::try_from(left / MS).unwrap_or(i64::MAX))
+    }
+
+    /// The same, rounded up: how long a timer has to wait.
+    #[must_use]
+    pub fn wait_ms(&self, now: u64) -> i64 {
+        self.call.left_ns(now).map_or(-1, |left| i64::try_from(ceil_ms(left)).unwrap_or(i64::MAX))
     }
 
     /// The call so far, as JSON: `attempts`, `reason`, `policy`, `key`, `correlation_id`, `injected`; for a rejection by the circuit

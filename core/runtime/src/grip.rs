@@ -39,6 +39,33 @@ pub struct Place {
     lane: usize,
 }
 
+/// The limits of time of a policy, in nanoseconds from the start of the call and of its first attempt, which is one moment here.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Limits {
+    /// Of the attempt.
+    pub attempt: Option<u64>,
+    /// Of the whole call.
+    pub total: Option<u64>,
+    /// The nearest of them, or 0.
+    nearest: u64,
+}
+
+impl Limits {
+    /// When the nearest passes for a call that started then; 0 if there is none.
+    #[inline]
+    #[must_use]
+    pub fn due(self, started: u64) -> u64 {
+        if self.nearest == 0 { 0 } else { started.saturating_add(self.nearest) }
+    }
+
+    /// Whether there are any.
+    #[inline]
+    #[must_use]
+    pub fn are_some(self) -> bool {
+        self.nearest != 0
+    }
+}
+
 /// A hold on a policy without a key. What a quick call reads of the options is copied out of them: one pointer less to follow for each.
 pub struct Grip {
     changes: u64,
@@ -54,6 +81,7 @@ pub struct Grip {
     bulkhead: Option<Bulkhead>,
     /// That there is a retry, and its budget.
     retry: Option<Option<Budget>>,
+    limits: Limits,
     pub(crate) view: View,
     source: Source,
 }
@@ -68,6 +96,14 @@ impl Grip {
             let timed = engine.attempt_ns.is_some() || engine.total_ns.is_some() || engine.idle_ns.is_some();
             !timed && engine.dead_letter.is_none()
         })
+    }
+
+    /// The same for a caller that holds calls to their limits of time, which then are in [`Grip::limits`].
+    ///
+    /// # Errors
+    /// As for [`Grip::of`].
+    pub fn with_limits(policy: &Arc<Policy>, now: u64) -> Result<Self, Unfit> {
+        Self::if_fit(policy, now, |engine| engine.dead_letter.is_none())
     }
 
     /// The same for a driver that arms timers and writes letters: it may have limits of time, and a dead letter.
@@ -97,6 +133,8 @@ impl Grip {
         let (breaker, rate_limit, bulkhead) = (engine.breaker.clone(), engine.rate_limit.clone(), engine.bulkhead);
         let retry = engine.retry.as_ref().map(|retry| retry.budget.clone());
         let is_breaker_alone = breaker.is_some() && rate_limit.is_none() && bulkhead.is_none() && retry.is_none();
+        let (attempt, total) = (engine.attempt_ns, engine.total_ns);
+        let limits = Limits { attempt, total, nearest: attempt.into_iter().chain(total).min().unwrap_or(0) };
         let source = policy.env(&view, &state, None).source;
         let breaker_words = Arc::clone(&state.breaker);
         Ok(Self {
@@ -110,6 +148,7 @@ impl Grip {
             rate_limit,
             bulkhead,
             retry,
+            limits,
             view,
             source,
         })
@@ -138,6 +177,13 @@ impl Grip {
     #[must_use]
     pub fn engine(&self) -> &EnginePolicy {
         self.view.engine()
+    }
+
+    /// The limits of time.
+    #[inline]
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// The circuit breaker.

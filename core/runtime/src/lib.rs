@@ -34,7 +34,7 @@ mod watch;
 pub use call::{Call, Ended, Op};
 pub use config::ConfigError;
 pub use doubling::Doubling;
-pub use grip::{Grip, Place, Unfit};
+pub use grip::{Grip, Limits, Place, Unfit};
 pub use lanes::Lane;
 pub use lint::{Finding, WorstCase, lint, lint_spec};
 pub use mailboxes::{Bell, Mailboxes};

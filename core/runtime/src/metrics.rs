@@ -41,6 +41,8 @@ pub(crate) struct Counters {
     transitions: [AtomicU64; 5],
     fallbacks: AtomicU64,
     letters: AtomicU64,
+    letter_fallbacks: AtomicU64,
+    letters_dropped: AtomicU64,
     lost: AtomicU64,
     injections: AtomicU64,
     overflow: AtomicU64,
@@ -100,6 +102,12 @@ impl Counters {
         up(if written { &self.letters } else { &self.lost });
     }
 
+    /// A letter went another way than to its store, or others had to make room for it.
+    pub(crate) fn letter_went(&self, aside: bool, dropped: u32) {
+        self.letter_fallbacks.fetch_add(aside.into(), Ordering::Relaxed);
+        self.letters_dropped.fetch_add(dropped.into(), Ordering::Relaxed);
+    }
+
     pub(crate) fn injection(&self) {
         up(&self.injections);
     }
@@ -109,7 +117,16 @@ impl Counters {
     }
 
     pub(crate) fn forget(&self) {
-        let single = [&self.retries, &self.fallbacks, &self.letters, &self.lost, &self.injections, &self.overflow];
+        let single = [
+            &self.retries,
+            &self.fallbacks,
+            &self.letters,
+            &self.letter_fallbacks,
+            &self.letters_dropped,
+            &self.lost,
+            &self.injections,
+            &self.overflow,
+        ];
         self.calls
             .iter()
             .chain(&self.attempts)
@@ -150,6 +167,8 @@ fn samples(policy: &Policy) -> Vec<Sample> {
     samples.push(("seawall_fallbacks_total", None, read(&counters.fallbacks)));
     samples.push(("seawall_dlq_written_total", None, read(&counters.letters)));
     samples.push(("seawall_dlq_lost_total", None, read(&counters.lost)));
+    samples.push(("seawall_dlq_fallback_total", None, read(&counters.letter_fallbacks)));
+    samples.push(("seawall_dlq_dropped_total", None, read(&counters.letters_dropped)));
     samples.push(("seawall_chaos_injections_total", None, read(&counters.injections)));
     samples.push(("seawall_keys_overflow_total", None, read(&counters.overflow)));
     samples.extend(gauges(policy));

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | passes at once and succeeds | admitted, and its success recorded | |
 //! | passes at once and ends otherwise | admitted | goes on in the machine, with its first attempt running |
+//! | passes at once and outlasts a limit of time | admitted | the same: its caller finds out, and says so to the machine |
 //! | is surely turned away, and the event is a repeat that nobody hears | counted, and refused | |
 //! | anything else | nothing was taken | the machine, from the start |
 //!
@@ -12,7 +13,7 @@
 
 use seawall_engine::pipeline::Admitted;
 use seawall_engine::policy::breaker::{Ask, Permit, State, Window};
-use seawall_engine::policy::bulkhead::Answer as Slot;
+use seawall_engine::policy::bulkhead::{Answer as Slot, Waiters};
 use seawall_engine::policy::rate_limit::Answer as Turn;
 use seawall_engine::time::MS;
 
@@ -40,6 +41,8 @@ pub enum Start {
 pub struct Begun {
     place: Place,
     started: u64,
+    /// When the nearest limit of time passes; 0 if there is none.
+    due: u64,
     /// The generation of the closed circuit that let it pass.
     generation: Option<u32>,
     slot: bool,
@@ -50,7 +53,26 @@ impl Begun {
     #[inline]
     #[must_use]
     pub fn nothing() -> Self {
-        Self { place: Place::default(), started: 0, generation: None, slot: false }
+        Self { place: Place::default(), started: 0, due: 0, generation: None, slot: false }
+    }
+
+    /// When the nearest limit of time passes, in nanoseconds of the clock; 0 if there is none.
+    #[inline]
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// When the attempt started, in nanoseconds of the clock: to a tick where there is no limit of time.
+    #[must_use]
+    pub fn started(&self) -> u64 {
+        self.started
+    }
+
+    /// Whether a limit has passed. Mostly the coarse clock can tell that none has.
+    #[inline]
+    fn is_late(&self) -> bool {
+        self.due != 0 && clock::coarse().saturating_add(TICK_MS * MS) >= self.due && clock::now() > self.due
     }
 }
 
@@ -72,7 +94,7 @@ pub enum Success {
     Recorded,
     /// The same, and there is an event to be told.
     Announced(String),
-    /// Nothing is recorded: the policy was changed meanwhile, and the machine must say what the success counts for.
+    /// Nothing is recorded: the policy was changed meanwhile, or the success comes late, and the machine must say what it counts for.
     Machine,
 }
 
@@ -106,6 +128,10 @@ pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> St
     }
     if let Some((bulkhead, word, waiters)) = grip.bulkhead() {
         if bulkhead.enter(word, waiters, false) != Slot::Entered {
+            // Maybe a slot has lapsed.
+            if waiters.next_lapse() <= clock::now() {
+                return Start::Slow;
+            }
             return refused(grip, "bulkhead.full", None, quiet);
         }
         begun.slot = true;
@@ -113,11 +139,13 @@ pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> St
     if grip.draws() {
         begun.place = grip.begin_in_turn();
     }
+    let limits = grip.limits();
+    // How long an attempt took that failed is told to within a tick. A limit is kept to the instant.
+    begun.started = if limits.are_some() { clock::now() } else { clock::coarse() };
+    begun.due = limits.due(begun.started);
     if let Some((budget, words)) = grip.budget() {
-        budget.deposit(words, clock::coarse());
+        budget.deposit(words, begun.started);
     }
-    // How long an attempt took that failed is told to within a tick.
-    begun.started = clock::coarse();
     Start::Begun
 }
 
@@ -159,7 +187,7 @@ fn turned_away(grip: &Grip, refused: Refused) -> Start {
 /// The first attempt has succeeded, under the grip that it began with. Gives the ticket to be woken, too.
 #[inline]
 pub fn succeed(grip: &Grip, begun: &Begun) -> (Success, Option<u64>) {
-    if !grip.is_current() {
+    if !grip.is_current() || begun.is_late() {
         return (Success::Machine, None);
     }
     let mut success = Success::Recorded;

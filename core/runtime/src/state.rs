@@ -52,12 +52,29 @@ struct Slot {
     words: Option<Arc<[AtomicU64]>>,
 }
 
-/// The lock around a wait list.
-pub(crate) struct Queue(Mutex<WaitList>);
+/// The lock around a wait list, and beside it what is looked at without the lock.
+pub(crate) struct Queue {
+    list: Mutex<WaitList>,
+    next_lapse: AtomicU64,
+}
+
+impl Queue {
+    fn starting_at(base: u64) -> Self {
+        Self { list: Mutex::new(WaitList::starting_at(base)), next_lapse: AtomicU64::new(u64::MAX) }
+    }
+}
 
 impl Waiters for Queue {
     fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T {
-        work(&mut self.0.lock())
+        let mut list = self.list.lock();
+        let found = work(&mut list);
+        // Relaxed: a hint of when to take the lock, under which the truth is.
+        self.next_lapse.store(list.next_lapse(), Ordering::Relaxed);
+        found
+    }
+
+    fn next_lapse(&self) -> u64 {
+        self.next_lapse.load(Ordering::Relaxed)
     }
 }
 
@@ -72,7 +89,7 @@ impl KeyState {
             id,
             breaker: words(policy.breaker.as_ref().map_or(0, Breaker::words)).into(),
             bulkhead: CachePadded::new(AtomicU64::new(0)),
-            waiters: Queue(Mutex::new(WaitList::starting_at(base))),
+            waiters: Queue::starting_at(base),
             adaptive: OnceLock::new(),
             rate_limit: CachePadded::new(AtomicU64::new(0)),
             hedge: words(hedge_words(policy)),

@@ -112,3 +112,34 @@ fn calls_of_threads_that_take_turns_add_up() {
     assert!(!call.start(clock::now()).is_empty());
     assert_eq!(policy.quick_calls(), 3);
 }
+
+#[test]
+fn a_limit_of_time_goes_on_in_the_machine_with_what_is_left_of_it() {
+    let policy = policy(&json!({"timeout": {"attempt": 3_600, "total": 7_200}, "circuit_breaker": {"consecutive_failures": 1}}));
+    assert!(Grip::of(&policy, clock::now()).is_err(), "whoever asks for none gets none");
+    let grip = Grip::with_limits(&policy, clock::now()).expect("fit");
+    let hour = 3_600_000_000_000;
+    assert_eq!((grip.limits().attempt, grip.limits().total), (Some(hour), Some(2 * hour)));
+    let held = begun(&grip);
+    assert_eq!(held.due(), held.started() + hour, "the nearest");
+    let mut call = quick::resume(&grip, &held, 0);
+    assert_eq!(call.wait_ms(held.started() + hour), 3_600_000);
+    assert_eq!(call.wait_ms(held.started() + hour + 1), 3_600_000, "rounded up");
+    let early = call.timer(held.due() - 1, 2, 1);
+    assert_eq!(early.iter().map(|op| (op.code, op.args)).collect::<Vec<_>>(), [(3, [2, 1, 1, 0])], "once more, for the millisecond left");
+    let ops = call.timer(held.due(), 2, 1);
+    assert!(ops.iter().any(|op| op.code == 1) && ops.iter().any(|op| op.code == 6), "cut, and failed: {ops:?}");
+    assert_eq!(policy.breaker_state(None, held.due()).expect("a breaker"), "open");
+}
+
+#[test]
+fn a_late_success_is_the_machines() {
+    let policy = policy(&json!({"timeout": {"attempt": "1ms"}}));
+    let grip = Grip::with_limits(&policy, clock::now()).expect("fit");
+    let held = begun(&grip);
+    while clock::now() <= held.due() {
+        std::hint::spin_loop();
+    }
+    assert!(matches!(quick::succeed(&grip, &held), (Success::Machine, None)));
+    assert_eq!(policy.quick_calls(), 0);
+}

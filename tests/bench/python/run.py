@@ -11,9 +11,11 @@ import argparse
 import asyncio
 import gc
 import logging
+import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -28,6 +30,7 @@ GOALS = {
     "breaker": 40, "window": 45, "retry": 40, "bulkhead": 45, "stack": 60, "open": 450,
     "async breaker": 260, "async retry": 260, "async stack with timeout": 1000, "async open": 550,
 }
+IMPORT_MS = 15
 # Shorter than a scheduler's slice.
 BATCH_NS = 300_000
 THREADS = 8
@@ -164,6 +167,22 @@ def print_memory(count: int = 500) -> None:
     print(f"one decorated function with a breaker: {python:.0f} B of Python objects, {(resident() - before) / count:.0f} B of the process")
 
 
+def print_imports(rounds: int = 15) -> None:
+    """Processor time of `import …` above that of an empty program, each in an interpreter of its own, in turns."""
+    programs = {"an empty program": "pass", **{f"import {name}": f"import {name}" for name in ("seawall", "typing", "logging", "asyncio", "tenacity")}}
+    found: dict[str, list[float]] = {name: [] for name in programs}
+    for _ in range(rounds):
+        for name, program in random.sample(list(programs.items()), len(programs)):
+            with subprocess.Popen([sys.executable, "-c", program]) as child:
+                _, _, used = os.wait4(child.pid, 0)
+                child.returncode = 0
+            found[name].append((used.ru_utime + used.ru_stime) * 1e3)
+    empty = statistics.median(found.pop("an empty program"))
+    print(f"an empty program takes {empty:.1f} ms of processor time; above that, with bytecode in place (goal of seawall: {IMPORT_MS} ms):")
+    for name, values in found.items():
+        print(f"  {name:24}{statistics.median(values) - empty:6.1f} ms, at best {min(values) - empty:.1f}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=200)
@@ -179,6 +198,7 @@ def main() -> None:
         print_threads()
         if sys.platform == "linux":
             print_memory()
+            print_imports()
 
 
 if __name__ == "__main__":

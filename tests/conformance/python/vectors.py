@@ -322,17 +322,19 @@ class Fast:
     """Counts which calls took the fast path."""
 
     def __init__(self) -> None:
-        self.begun = self.passed = self.handed_over = 0
+        self.begun = self.passed = self.handed_over = self.cut_off = 0
 
     def count(self, policy: seawall.Policy[Any], vector: Vector) -> None:
         """Counts the calls of a vector, before its policy forgets them."""
         self.begun += sum("start" in step for step in vector["steps"])
         self.passed += policy._written.plan(None).native.quick_calls()
         self.handed_over, _fast.handed_over = self.handed_over + _fast.handed_over, 0
+        self.cut_off, _fast.cut_off = self.cut_off + _fast.cut_off, 0
 
     def __str__(self) -> str:
         return (
-            f"fast path: of {self.begun} calls {self.passed} took it to their end and {self.handed_over} to the end of their first attempt"
+            f"fast path: of {self.begun} calls {self.passed} took it to their end and {self.handed_over} to the end of their first attempt, "
+            f"{self.cut_off} of these past a limit of time"
         )
 
 

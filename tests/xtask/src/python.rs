@@ -13,7 +13,7 @@ use crate::mirror::HEADER;
 pub fn render() -> String {
     let mut text = format!(
         "# {HEADER}\n\"\"\"The table of error codes, events, reasons, metrics and options, the same in every language.\"\"\"\n\n\
-         from typing import Final, Literal\n"
+         from seawall._typing import Final, Literal\n"
     );
     let codes: Vec<&str> = ERRORS.iter().map(|row| row.code).collect();
     let reasons: Vec<&str> = REASONS.iter().map(|(name, _)| *name).collect();

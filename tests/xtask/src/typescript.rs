@@ -4,7 +4,6 @@ use std::fmt::Write as _;
 
 use seawall_engine::table::errors::{ERRORS, REASONS};
 use seawall_engine::table::events::EVENTS;
-use seawall_engine::table::metrics::METRICS;
 use seawall_engine::table::options::{Kind, OPTIONS, STRATEGIES};
 
 use crate::mirror::HEADER;
@@ -23,7 +22,6 @@ pub fn render() -> String {
     event_rows(&mut text);
     options(&mut text);
     interfaces(&mut text);
-    metrics(&mut text);
     port(&mut text);
     text
 }
@@ -122,15 +120,6 @@ fn type_of(kind: &Kind) -> Option<String> {
         Kind::Code | Kind::Steps | Kind::Faults => return None,
     };
     Some(name.to_owned())
-}
-
-fn metrics(text: &mut String) {
-    *text += "\n/** Each metric's type and its labels besides `policy`. */\n";
-    *text += "export const METRICS: Readonly<Record<string, readonly [string, readonly string[]]>> = {\n";
-    for row in METRICS {
-        let _ = writeln!(text, "  /** {} */\n  {}: [{}, [{}]],", row.doc, row.name, quote(row.kind), quoted(row.labels));
-    }
-    *text += "};\n";
 }
 
 fn quoted(items: &[&str]) -> String {

@@ -1,5 +1,7 @@
 //! What every store must do, through the queue that the bindings call. Time is a number that the cases move.
 
+mod jobs;
+mod limiting;
 mod merging;
 mod redriving;
 mod selecting;
@@ -15,7 +17,7 @@ const START: i64 = 1_795_563_000_000;
 
 /// Runs every case, each in a queue of its own.
 pub fn run(store: &Arc<dyn DeadLetterStore>) {
-    for (name, case) in selecting::CASES.iter().chain(merging::CASES).chain(redriving::CASES) {
+    for (name, case) in selecting::CASES.iter().chain(merging::CASES).chain(redriving::CASES).chain(limiting::CASES).chain(jobs::CASES) {
         println!("{name}");
         case(&Bench::new(store, name));
     }

@@ -129,7 +129,10 @@ fn groups(bench: &Bench) {
 }
 
 fn stats(bench: &Bench) {
-    assert_eq!(bench.stats(), json!({"ready": 0, "leased": 0, "parked": 0, "archived": 0, "bytes": 0, "oldest": null, "lost": 0}));
+    assert_eq!(
+        bench.stats(),
+        json!({"ready": 0, "leased": 0, "parked": 0, "archived": 0, "bytes": 0, "oldest": null, "lost": 0, "dropped": 0})
+    );
     let first = bench.put_number(1);
     bench.advance(1000);
     bench.put_number(2);

@@ -21,7 +21,7 @@ impl Call {
                 return self.refused(env, refusal, out);
             }
         }
-        if env.slots().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
+        if Self::slots_at(env, now, out).is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, !self.begin.reentrant)) {
             return self.reject(env, "bulkhead.full", None, out);
         }
         self.take_turn(env, now, out);
@@ -42,7 +42,7 @@ impl Call {
     }
 
     pub(super) fn enter<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
-        let Some(bulkhead) = env.slots() else { return self.admit(env, now, false, out) };
+        let Some(bulkhead) = Self::slots_at(env, now, out) else { return self.admit(env, now, false, out) };
         match bulkhead.enter(env.bulkhead, env.waiters, !self.begin.reentrant) {
             SlotAnswer::Entered => self.admit(env, now, true, out),
             SlotAnswer::Full => self.reject(env, "bulkhead.full", None, out),
@@ -52,9 +52,7 @@ impl Call {
                 self.queued_at = now;
                 let (in_use, queued) = Bulkhead::load(env.bulkhead);
                 out.push(Output::Park(ticket));
-                if let Some(ms) = self.queue_wait_ms(&bulkhead, now) {
-                    out.push(Output::Timer(TimerReason::Queue, 0, ms));
-                }
+                self.arm_queue(env, &bulkhead, now, out);
                 out.push(Output::Event(Event::Queued { in_use, queued }));
             }
         }
@@ -71,18 +69,46 @@ impl Call {
     }
 
     pub(super) fn queue_timer<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, out: &mut Outputs) {
-        let Some(bulkhead) = env.slots() else { return };
+        let Some(bulkhead) = Self::slots_at(env, now, out) else { return };
         match self.queue_wait_ms(&bulkhead, now) {
-            Some(ms) if ms > 0 => out.push(Output::Timer(TimerReason::Queue, 0, ms)),
-            _ => self.granted(env, now, true, out),
+            Some(0) => self.granted(env, now, true, out),
+            _ => self.arm_queue(env, &bulkhead, now, out),
         }
+    }
+
+    /// Until the wait is over, or a slot lapses, whichever comes first.
+    fn arm_queue<W: Waiters>(&self, env: &Env<'_, W>, bulkhead: &Bulkhead, now: u64, out: &mut Outputs) {
+        let lapse = Some(env.waiters.next_lapse()).filter(|at| *at != u64::MAX).map(|at| ceil_ms(at.saturating_sub(now)));
+        if let Some(ms) = self.queue_wait_ms(bulkhead, now).into_iter().chain(lapse).min() {
+            out.push(Output::Timer(TimerReason::Queue, 0, ms));
+        }
+    }
+
+    /// The slots that there are now, those freed that have lapsed.
+    pub(super) fn slots_at<W: Waiters>(env: &Env<'_, W>, now: u64, out: &mut Outputs) -> Option<Bulkhead> {
+        let bulkhead = env.slots()?;
+        bulkhead.lapse(env.bulkhead, env.waiters, now, |ticket| out.push(Output::Wake(ticket)));
+        Some(bulkhead)
+    }
+
+    /// Wakes who waits longest while a slot may lapse, so that it arms the timer for that.
+    pub(super) fn tell_heir<W: Waiters>(env: &Env<'_, W>, out: &mut Outputs) {
+        out.extend(Bulkhead::heir(env.bulkhead, env.waiters).map(Output::Wake));
     }
 
     /// Fetches the answer for the parked ticket; `overdue` leaves the queue if there is none.
     pub(super) fn granted<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, overdue: bool, out: &mut Outputs) {
-        let (Phase::Queued { ticket }, Some(bulkhead)) = (self.phase, env.slots()) else { return };
-        match bulkhead.settle(env.bulkhead, env.waiters, ticket, overdue) {
-            Place::Waiting => out.push(Output::Park(ticket)),
+        let Phase::Queued { ticket } = self.phase else { return };
+        let Some(bulkhead) = Self::slots_at(env, now, out) else { return };
+        let place = bulkhead.settle(env.bulkhead, env.waiters, ticket, overdue);
+        if place != Place::Waiting {
+            Self::tell_heir(env, out);
+        }
+        match place {
+            Place::Waiting => {
+                out.push(Output::Park(ticket));
+                self.arm_queue(env, &bulkhead, now, out);
+            }
             Place::Granted if self.is_overdue(now) => {
                 Self::leave(env, out);
                 self.expire(env, now, out);

@@ -5,7 +5,7 @@ use crate::chance::Purpose;
 use crate::outcome::{Bits, Judge, Kind, Outcome, Pushback, Verdict};
 use crate::policy::adaptive_limit::Sample;
 use crate::policy::breaker::{Permit, State, Vote};
-use crate::policy::bulkhead::{Bulkhead, Waiters};
+use crate::policy::bulkhead::{Bulkhead, Waiters, lent_for};
 use crate::policy::hedge;
 use crate::policy::retry::{COST, Situation};
 use crate::step::{Event, Failure, Finish, How, Output, Outputs, TimerReason};
@@ -28,6 +28,8 @@ pub struct Attempt {
     pub(super) permit: Option<Permit>,
     /// Whether it holds a slot of the bulkhead; abandoned work does until it really ends.
     pub(super) slot: bool,
+    /// By what number the bulkhead knows the slot of work that was cut; 0 before that.
+    pub(super) lent: u64,
     /// When its own limit passes, in nanoseconds.
     pub(super) deadline: Option<u64>,
 }
@@ -82,6 +84,7 @@ impl Call {
             delay_ms: None,
             permit,
             slot,
+            lent: 0,
             deadline: own,
         };
         self.attempts.push(attempt);
@@ -260,9 +263,13 @@ impl Call {
     }
 
     pub(super) fn free_slot<W: Waiters>(&mut self, env: &Env<'_, W>, number: u32, out: &mut Outputs) {
-        let held = self.attempt_mut(number).is_some_and(|attempt| core::mem::take(&mut attempt.slot));
-        if held {
-            Self::leave(env, out);
+        let Some(attempt) = self.attempt_mut(number) else { return };
+        let (held, lent) = (core::mem::take(&mut attempt.slot), attempt.lent);
+        match (lent, env.slots()) {
+            _ if !held => {}
+            (0, _) => Self::leave(env, out),
+            (lent, Some(bulkhead)) => out.extend(bulkhead.end_lent(env.bulkhead, env.waiters, lent).map(Output::Wake)),
+            (_, None) => {}
         }
     }
 
@@ -286,6 +293,10 @@ impl Call {
         let Some(attempt) = self.attempts.get(index).copied().filter(|attempt| attempt.state == AttemptState::Running) else { return };
         self.vote(env, now, attempt.number, state, verdict, Pushback::None, out);
         self.teach(env, now, attempt.number, (state == AttemptState::TimedOut).then_some(Sample::Dropped), out);
+        if attempt.slot {
+            self.attempts[index].lent = Bulkhead::lend(env.waiters, now.saturating_add(lent_for(env.policy.attempt_ns)));
+            Self::tell_heir(env, out);
+        }
         out.push(Output::Cancel(attempt.number));
     }
 

@@ -45,7 +45,17 @@ mod tests {
     use super::*;
 
     fn attempt(number: u32) -> Attempt {
-        Attempt { number, started: 0, ended: None, state: AttemptState::Running, delay_ms: None, permit: None, slot: false, deadline: None }
+        Attempt {
+            number,
+            started: 0,
+            ended: None,
+            state: AttemptState::Running,
+            delay_ms: None,
+            permit: None,
+            slot: false,
+            lent: 0,
+            deadline: None,
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ impl Call {
                 {
                     Self::leave(env, out);
                 }
+                Self::tell_heir(env, out);
             }
             _ => {}
         }

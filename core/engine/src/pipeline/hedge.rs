@@ -59,7 +59,7 @@ impl Call {
     /// Starts an attempt beside the others, if nothing has to be waited for. Looks first, takes afterwards.
     pub(super) fn try_hedge<W: Waiters>(&mut self, env: &Env<'_, W>, now: u64, delay_ms: u64, cost: u64, out: &mut Outputs) -> bool {
         let Some(hedge) = env.policy.hedge.as_ref() else { return false };
-        let full = env.slots().is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, false));
+        let full = Self::slots_at(env, now, out).is_some_and(|bulkhead| bulkhead.would_refuse(env.bulkhead, false));
         let poor = env.purse().is_some_and(|budget| budget.left(env.budget, now) < cost);
         if full || poor || self.is_overdue(now) || !self.may_hedge(env, now, hedge.max_hedges) {
             match () {

@@ -21,7 +21,17 @@ impl Call {
     /// time.
     #[must_use]
     pub fn resume(begin: Begin, Admitted { started, permit, slot }: Admitted) -> Self {
-        let first = Attempt { number: 1, started, ended: None, state: AttemptState::Running, delay_ms: None, permit, slot, deadline: None };
+        let first = Attempt {
+            number: 1,
+            started,
+            ended: None,
+            state: AttemptState::Running,
+            delay_ms: None,
+            permit,
+            slot,
+            lent: 0,
+            deadline: None,
+        };
         let mut attempts = Attempts::default();
         attempts.push(first);
         Self { phase: Phase::Running, attempts, ..Self::new(Begin { mode: Mode::Enforce, ..begin }) }

@@ -23,14 +23,14 @@ impl Call {
             out.push(Output::Event(Event::Rejected { code: "rate.limited", retry_after_ms: Some(ms) }));
             return self.start_attempt(env, now, None, false, out);
         }
-        let slot = Self::slot_in_shadow(env, out);
+        let slot = Self::slot_in_shadow(env, now, out);
         let permit = if slot || env.policy.bulkhead.is_none() { self.permit_in_shadow(env, now, out) } else { None };
         self.start_attempt(env, now, permit, slot, out);
     }
 
     /// Takes a slot that is free. Where the call would have queued, the event says that; where it would have been full, that.
-    fn slot_in_shadow<W: Waiters>(env: &Env<'_, W>, out: &mut Outputs) -> bool {
-        let Some(bulkhead) = env.slots() else { return false };
+    fn slot_in_shadow<W: Waiters>(env: &Env<'_, W>, now: u64, out: &mut Outputs) -> bool {
+        let Some(bulkhead) = Self::slots_at(env, now, out) else { return false };
         if bulkhead.enter(env.bulkhead, env.waiters, false) == SlotAnswer::Entered {
             return true;
         }

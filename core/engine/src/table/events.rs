@@ -96,6 +96,18 @@ pub const EVENTS: &[EventRow] = &[
         &["reason"],
         "`abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.",
     ),
+    row(
+        "dlq.fallback",
+        "error",
+        &["queue", "letter_id", "step", "cause"],
+        "The store did not take the letter, and why; it went to the `second` store, or waits in `memory` to be written.",
+    ),
+    row(
+        "dlq.dropped",
+        "error",
+        &["queue", "letters", "reason"],
+        "Letters were removed because of a limit: the queue is `full`, or they were too old (`age`).",
+    ),
 ];
 
 /// The row of `name`.

@@ -29,6 +29,8 @@ pub const METRICS: &[MetricRow] = &[
     row("seawall_fallbacks_total", "counter", &[], "Calls that a fallback answered."),
     row("seawall_dlq_written_total", "counter", &[], "Dead letters written."),
     row("seawall_dlq_lost_total", "counter", &[], "Failed calls that could not be recorded."),
+    row("seawall_dlq_fallback_total", "counter", &[], "Dead letters that their store did not take, and a later step of the chain did."),
+    row("seawall_dlq_dropped_total", "counter", &[], "Dead letters removed because their queue was full, or they were too old."),
     row("seawall_chaos_injections_total", "counter", &[], "Attempts that chaos struck."),
     row("seawall_keys_overflow_total", "counter", &[], "Calls whose key found no room and shared the overflow state."),
 ];

@@ -69,6 +69,8 @@ pub const STRATEGIES: &[&str] =
     &["fallback", "dead_letter", "timeout", "retry", "hedge", "rate_limit", "bulkhead", "circuit_breaker", "chaos"];
 
 const DAY: u64 = 86_400_000;
+/// What every language can count to.
+const LARGEST: u64 = 9_007_199_254_740_991;
 const ON: &str = "Replaces the default of what counts as a failure: a class, a code, a predicate, or several of these.";
 const IGNORE: &str = "Subtracts from what counts as a failure: a class, a code, a predicate, or several of these.";
 const ON_RESULT: &str = "A predicate on results: a rejected one counts as a failure.";
@@ -235,10 +237,38 @@ pub const OPTIONS: &[OptionRow] = &[
     row("fallback", "ignore", Kind::Code, "", "Which final errors are not answered."),
     row("dead_letter", "queue", Kind::Text, "the policy's name", "The queue that failed calls are recorded in."),
     row("dead_letter", "store", Kind::Text, "$SEAWALL_STORE", "Where the queue lives: `sqlite:///directory` or `memory:`."),
+    row("dead_letter", "second_store", Kind::Text, "", "Where a letter goes that the store does not take."),
     row("dead_letter", "capture", Kind::Code, "", "Gives the payload to record from the call's arguments; default: the arguments."),
     row("dead_letter", "idempotency_key", Kind::Code, "", "Gives the idempotency key from the call's arguments."),
     row("dead_letter", "redact", Kind::Code, "", "Takes the record and returns it without what must not be kept."),
+    row(
+        "dead_letter",
+        "durability",
+        Kind::Choice(&["fsync", "os"]),
+        "fsync",
+        "What a written record outlives: the machine, if its disk honours flushes, or only the process.",
+    ),
+    row(
+        "dead_letter",
+        "await_durable",
+        Kind::Flag,
+        "true",
+        "Whether the caller waits until the record is written. If not, a thread writes it, from memory that is bounded.",
+    ),
     row("dead_letter", "write_timeout", Kind::Duration(1, DAY), "250ms", "How long the caller waits for the record to be written."),
+    row("dead_letter", "max_letters", Kind::Int(1, LARGEST), "", "The most letters that the queue holds."),
+    row("dead_letter", "max_bytes", Kind::Int(1, LARGEST), "", "The most bytes that the queue's records take."),
+    row("dead_letter", "max_age", Kind::Duration(1, 3_650 * DAY), "", "Letters older than this are removed, and counted."),
+    row("dead_letter", "retention", Kind::Duration(1, 3_650 * DAY), "", "Recovered letters are removed after so long."),
+    row("dead_letter", "min_free", Kind::Int(0, LARGEST), "", "The bytes that stay free on the store's disk."),
+    row(
+        "dead_letter",
+        "when_full",
+        Kind::Choice(&["reject", "drop_oldest"]),
+        "reject",
+        "What a full queue does: it refuses the letter, which goes on along the chain, or removes the oldest ones.",
+    ),
+    row("dead_letter", "on_lost", Kind::Code, "", "Called with a letter that could not be kept anywhere."),
     row("dead_letter", "on", Kind::Code, "", "Which final errors are recorded; default: all but cancellation."),
     row("dead_letter", "ignore", Kind::Code, "", "Which final errors are not recorded."),
     row("chaos", "fault", Kind::Faults, "", "The error to raise: a class, a factory, or a weighted list of these."),

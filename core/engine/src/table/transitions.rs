@@ -142,6 +142,8 @@ rows! {
     BulkheadGone "bulkhead.queued.gone", "queued", "leave above a lowered maximum: passes to nobody" => "queued";
     BulkheadRaised "bulkhead.queued.raised", "queued", "a raised maximum: the new slots go to the first tickets" => "taken";
     BulkheadGivesUp "bulkhead.queued.gives_up", "queued", "a waiter leaves: its place is gone" => "taken";
+    BulkheadLapses "bulkhead.taken.lapses", "taken", "cut work has held it for max(60 s, 2 x attempt timeout): slot freed" => "free";
+    BulkheadLapsed "bulkhead.free.lapsed", "free", "cut work ends after its slot lapsed: nothing is freed" => "free";
     BulkheadTurnsAway "bulkhead.queued.turned_away", "queued", "the circuit opens: everybody is turned away" => "taken";
 
     AdaptiveDrops "adaptive.window.drops", "window", "over: a tenth of the attempts were cut, or found the server overloaded: nine tenths" => "window";

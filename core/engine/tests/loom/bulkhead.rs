@@ -116,6 +116,25 @@ fn a_cancellation_that_races_a_grant_leaks_no_slot() {
     breaks("bulkhead, cancellation against grant", Fault::GrantForgotten, cancel_against_grant);
 }
 
+/// Cut work ends at the moment at which its slot lapses, and another call is inside: one of two slots is freed, once.
+fn end_against_lapse() {
+    let door = Door::with_slots(2);
+    assert_eq!((door.enter(), door.enter()), (Answer::Entered, Answer::Entered));
+    let lent = Bulkhead::lend(&door.waiters, 1);
+    let other = Arc::clone(&door);
+    let ending = thread::spawn(move || other.bulkhead.end_lent(&other.word, &other.waiters, lent));
+    door.bulkhead.lapse(&door.word, &door.waiters, 1, |_| panic!("nobody waits"));
+    assert_eq!(ending.join().expect("no panic"), None);
+    assert_eq!(door.load(), (1, 0), "the other call still holds its slot");
+    assert_eq!(door.waiters.next_lapse(), u64::MAX);
+}
+
+#[test]
+fn a_slot_that_lapses_is_freed_once() {
+    holds("bulkhead, end against lapse", end_against_lapse);
+    breaks("bulkhead, end against lapse", Fault::LapseForgotten, end_against_lapse);
+}
+
 /// Two wait, two leave at once: each waiter is woken once, and a single leave wakes the first.
 fn in_order() {
     let door = Door::with_slots(1);

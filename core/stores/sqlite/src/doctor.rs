@@ -60,7 +60,7 @@ fn space(directory: &Path) -> Vec<Finding> {
     const REMOTE: [(u64, &str); 4] = [(0x6969, "NFS"), (0x517b, "SMB"), (0xff53_4d42, "CIFS"), (0xfe53_4d42, "SMB2")];
     let Ok(system) = rustix::fs::statfs(directory) else { return Vec::new() };
     let mut found = Vec::new();
-    let free = system.f_bavail.saturating_mul(u64::try_from(system.f_bsize).unwrap_or(0));
+    let free = available(&system);
     if free < FREE {
         found.push(finding(directory, format!("{} MiB are free; {} at least would be right", free >> 20, FREE >> 20)));
     }
@@ -69,6 +69,22 @@ fn space(directory: &Path) -> Vec<Finding> {
         found.push(finding(directory, format!("lies on {name}, whose locks do not hold between machines; a local disk would be right")));
     }
     found
+}
+
+#[cfg(target_os = "linux")]
+fn available(system: &rustix::fs::StatFs) -> u64 {
+    system.f_bavail.saturating_mul(u64::try_from(system.f_bsize).unwrap_or(0))
+}
+
+/// The bytes that are free for this user, if the system tells.
+#[cfg(target_os = "linux")]
+pub(crate) fn free(directory: &Path) -> Option<u64> {
+    rustix::fs::statfs(directory).ok().map(|system| available(&system))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn free(_directory: &Path) -> Option<u64> {
+    None
 }
 
 #[cfg(not(target_os = "linux"))]

@@ -15,6 +15,8 @@ mod background;
 mod doctor;
 mod gate;
 mod ingest;
+mod jobs;
+mod limits;
 mod process;
 mod row;
 mod schema;

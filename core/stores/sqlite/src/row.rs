@@ -4,7 +4,7 @@ use rusqlite::{Connection, ErrorCode, Row, named_params};
 use seawall_dlq::{DlqError, Record, State};
 
 /// What every reading of a letter selects.
-pub(crate) const COLUMNS: &str = "record, state, lease_until, redrives, fence, refailed";
+pub(crate) const COLUMNS: &str = "record, state, lease_until, redrives, fence, refailed, archived";
 
 /// A row as it lies.
 pub(crate) struct Stored {
@@ -14,6 +14,7 @@ pub(crate) struct Stored {
     pub(crate) redrives: u32,
     pub(crate) fence: u64,
     pub(crate) refailed: bool,
+    archived: Option<i64>,
 }
 
 impl Stored {
@@ -25,6 +26,7 @@ impl Stored {
             redrives: row.get(3)?,
             fence: row.get(4)?,
             refailed: row.get(5)?,
+            archived: row.get(6)?,
         })
     }
 
@@ -33,6 +35,7 @@ impl Stored {
         let mut record = Record::from_bytes(&self.bytes)?;
         record.state = self.state(now)?;
         record.redrives.count = self.redrives;
+        record.times.archived = self.archived;
         Ok(record)
     }
 
@@ -49,9 +52,9 @@ pub(crate) fn insert(connection: &Connection, record: &Record, mark: u64) -> Res
     let mut statement = connection
         .prepare_cached(
             "INSERT OR IGNORE INTO letters (id, queue, mark, state, created, redrives, redrivable, min_reader, fingerprint,
-               error_type, error_code, policy, key, correlation_id, operation, idempotency_key, size, record)
+               error_type, error_code, policy, key, correlation_id, operation, idempotency_key, size, archived, record)
              VALUES (:id, :queue, :mark, :state, :created, :redrives, :redrivable, :min, :fingerprint,
-               :type, :code, :policy, :key, :correlation, :operation, :idempotency, :size, :record)",
+               :type, :code, :policy, :key, :correlation, :operation, :idempotency, :size, :archived, :record)",
         )
         .map_err(failed)?;
     statement
@@ -73,6 +76,7 @@ pub(crate) fn insert(connection: &Connection, record: &Record, mark: u64) -> Res
             ":operation": record.origin.operation,
             ":idempotency": record.idempotency_key,
             ":size": bytes.len(),
+            ":archived": record.times.archived,
             ":record": bytes,
         })
         .map_err(failed)?;
@@ -86,7 +90,7 @@ pub(crate) fn update(connection: &Connection, record: &Record, state: Option<Sta
     let mut statement = connection
         .prepare_cached(
             "UPDATE letters SET mark = :mark, state = coalesce(:state, state), redrives = :redrives, fingerprint = :fingerprint,
-               error_type = :type, error_code = :code, size = :size, record = :record WHERE id = :id",
+               error_type = :type, error_code = :code, size = :size, archived = :archived, record = :record WHERE id = :id",
         )
         .map_err(failed)?;
     statement
@@ -99,6 +103,7 @@ pub(crate) fn update(connection: &Connection, record: &Record, state: Option<Sta
             ":type": record.error.kind,
             ":code": record.error.code,
             ":size": bytes.len(),
+            ":archived": record.times.archived,
             ":record": bytes,
         })
         .map_err(failed)?;

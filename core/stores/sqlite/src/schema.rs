@@ -16,14 +16,15 @@ const VERSION: i64 = 1;
 /// Says that the file is ours, "SWDL" in ASCII.
 const APPLICATION: i64 = 0x5357_444c;
 
-/// What tables of this version may lack: how far each segment of the log has been read, and indexes that hold all that counting and grouping look at,
-/// so that neither reads a record.
+/// What tables of this version may lack: how far each segment of the log has been read, indexes that hold all that counting and grouping look at, so
+/// that neither reads a record, jobs, and (below) when a letter was archived.
 const LATER: &str = "
 CREATE TABLE IF NOT EXISTS segments (name TEXT PRIMARY KEY, next INTEGER NOT NULL) WITHOUT ROWID;
 DROP INDEX IF EXISTS letters_by_state;
 DROP INDEX IF EXISTS letters_by_group;
 CREATE INDEX IF NOT EXISTS letters_in_state ON letters (queue, state, id, lease_until, created, size);
 CREATE INDEX IF NOT EXISTS letters_of_group ON letters (queue, fingerprint, id, state, created);
+CREATE TABLE IF NOT EXISTS jobs (id BLOB PRIMARY KEY, queue TEXT NOT NULL, version INTEGER NOT NULL, open INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;
 ";
 
 const TABLES: &str = "
@@ -128,5 +129,8 @@ pub(crate) fn create(connection: &Connection) -> Result<(), DlqError> {
 
 /// Adds what tables of this version may lack, inside the caller's transaction.
 pub(crate) fn complete(connection: &Connection) -> Result<(), DlqError> {
-    connection.execute_batch(LATER).map_err(failed)
+    connection.execute_batch(LATER).map_err(failed)?;
+    let has_archived = "SELECT count(*) FROM pragma_table_info('letters') WHERE name = 'archived'";
+    let has_archived: bool = connection.query_row(has_archived, [], |row| row.get(0)).map_err(failed)?;
+    if has_archived { Ok(()) } else { connection.execute_batch("ALTER TABLE letters ADD COLUMN archived INTEGER").map_err(failed) }
 }

@@ -43,6 +43,13 @@ impl Where {
         if let Some(bound) = query.bound {
             all.and("mark <= ?", [Value::from(i64::try_from(bound).unwrap_or(i64::MAX))]);
         }
+        if let Some(since) = query.since {
+            all.and("mark > ?", [Value::from(i64::try_from(since).unwrap_or(i64::MAX))]);
+        }
+        all.equal("lease_owner", query.owner.clone().map(Value::from));
+        if let Some(instant) = query.archived_before {
+            all.and("coalesce(archived, created) < ?", [Value::from(instant)]);
+        }
         if let Some(actionable) = query.actionable {
             all.and("(redrivable AND min_reader <= ?) = ?", [Value::from(SCHEMA), Value::from(actionable)]);
         }
@@ -68,6 +75,12 @@ impl Where {
         let mut values = vec![Value::from(now)];
         values.extend(words(states));
         self.and(&format!("{STATE} IN ({})", marks(states.len())), values);
+    }
+
+    /// Leaves out letters in this state.
+    pub(crate) fn not_in(mut self, state: State, now: i64) -> Self {
+        self.and(&format!("{STATE} <> ?"), [Value::from(now), Value::from(state.word().to_owned())]);
+        self
     }
 
     fn equal(&mut self, column: &str, value: Option<Value>) {

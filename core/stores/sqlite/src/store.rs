@@ -8,14 +8,16 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use seawall_dlq::log::Log;
 use seawall_dlq::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Finding, Group, Nack, Outcome, Page, PerProcess, Purged, Query, Record,
-    RecordId, Refailed, State, Stats, Token, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Evict, Finding, Group, Nack, Outcome, Page, PerProcess, Purged, Query,
+    Record, RecordId, Refailed, State, Stats, StoredJob, Token, Usage, Write,
 };
 use uuid::Uuid;
 
 use crate::background::{self, Background};
 use crate::doctor;
 use crate::ingest::Ingest;
+use crate::jobs;
+use crate::limits;
 use crate::process::{Caller, Processes};
 use crate::row::{self, COLUMNS, Stored, failed};
 use crate::schema;
@@ -196,13 +198,14 @@ fn ack(db: &Connection, token: &Token, outcome: Outcome, now: i64) -> Result<boo
     }
     let mut record = stored.record(now)?;
     record.state = State::Archived;
+    record.times.archived = Some(now);
     record.redrives.last = Some(now);
     record.redrives.result = Some("ok".into());
     row::update(db, &record, Some(State::Archived), next_mark(db)?)?;
     Ok(true)
 }
 
-fn forget(db: &Connection, id: RecordId) -> Result<(), DlqError> {
+pub(crate) fn forget(db: &Connection, id: RecordId) -> Result<(), DlqError> {
     for sql in ["DELETE FROM aliases WHERE letter = ?", "DELETE FROM letters WHERE id = ?"] {
         db.prepare_cached(sql).and_then(|mut delete| delete.execute([id.as_bytes()])).map_err(failed)?;
     }
@@ -212,14 +215,14 @@ fn forget(db: &Connection, id: RecordId) -> Result<(), DlqError> {
 fn nack(db: &Connection, nack: &Nack, now: i64) -> Result<bool, DlqError> {
     let Some(stored) = held(db, &nack.token, &[State::Leased])? else { return Ok(false) };
     let state = if nack.park { State::Parked } else { State::Ready };
-    let mark = next_mark(db)?;
-    if nack.uncounted {
+    let mark = if nack.uncounted && !nack.park { None } else { Some(next_mark(db)?) };
+    let Some(mark) = mark.filter(|_| !nack.uncounted) else {
         // The bytes stay as they are: this is also the way out for a letter that cannot be read.
-        let sql = "UPDATE letters SET state = ?, mark = ?, redrives = max(redrives - 1, 0) WHERE id = ?";
+        let sql = "UPDATE letters SET state = ?, mark = coalesce(?, mark), redrives = max(redrives - 1, 0) WHERE id = ?";
         let mut statement = db.prepare_cached(sql).map_err(failed)?;
         statement.execute(params![state.word(), mark, nack.token.id.as_bytes()]).map_err(failed)?;
         return Ok(true);
-    }
+    };
     let mut record = stored.record(now)?;
     record.state = state;
     record.failed_redrive(nack.error.as_ref(), stored.refailed, now);
@@ -307,8 +310,9 @@ fn purge(db: &Connection, query: &Query, now: i64) -> Result<u64, DlqError> {
 fn shift(db: &Connection, query: &Query, to: State, now: i64) -> Result<u64, DlqError> {
     let condition = Where::new(query, now);
     let mut values = vec![Value::from(to.word().to_owned()), Value::from(i64::try_from(next_mark(db)?).unwrap_or(i64::MAX))];
+    values.push((to == State::Archived).then_some(now).into());
     values.extend(condition.values.iter().cloned());
-    let sql = condition.sql("UPDATE letters SET state = ?, mark = ?", "");
+    let sql = condition.sql("UPDATE letters SET state = ?, mark = ?, archived = ?", "");
     let mut statement = db.prepare_cached(&sql).map_err(failed)?;
     Ok(statement.execute(params_from_iter(&values)).map_err(failed)? as u64)
 }
@@ -409,5 +413,27 @@ impl DeadLetterStore for SqliteStore {
     fn purge(&self, query: &Query, dry_run: bool, now: i64) -> Result<Purged, DlqError> {
         let letters = if dry_run { self.read(|db| count(db, query, now)) } else { self.change(|db| purge(db, query, now)) }?;
         Ok(Purged { letters })
+    }
+
+    fn usage(&self, queue: &str, by: Instant, _now: i64) -> Result<Usage, DlqError> {
+        self.ingest(by)?;
+        self.parts.processes.read(|db| limits::usage(db, queue))
+    }
+
+    fn evict(&self, evict: &Evict, by: Instant, now: i64) -> Result<Usage, DlqError> {
+        self.ingest(by)?;
+        self.parts.processes.write(by, |db| limits::evict(db, evict, now))
+    }
+
+    fn free(&self) -> Result<Option<u64>, DlqError> {
+        Ok(doctor::free(self.parts.processes.directory()))
+    }
+
+    fn save_job(&self, job: &StoredJob) -> Result<bool, DlqError> {
+        self.answer(|db| jobs::save(db, job))
+    }
+
+    fn jobs(&self, queue: &str) -> Result<Vec<StoredJob>, DlqError> {
+        self.parts.processes.read(|db| jobs::all(db, queue))
     }
 }

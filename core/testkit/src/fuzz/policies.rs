@@ -8,8 +8,20 @@ use super::values;
 
 /// Options that are no business of a vector: the runners set them, they speak of the wall clock, a file or a program, or count bytes, which
 /// differ between languages.
-const LEFT_OUT: &[(&str, &str)] =
-    &[("timeout", "thread"), ("dead_letter", "queue"), ("dead_letter", "store"), ("chaos", "until"), ("fallback", "max_bytes")];
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("timeout", "thread"),
+    ("dead_letter", "queue"),
+    ("dead_letter", "store"),
+    ("dead_letter", "second_store"),
+    ("dead_letter", "await_durable"),
+    ("dead_letter", "max_letters"),
+    ("dead_letter", "max_bytes"),
+    ("dead_letter", "max_age"),
+    ("dead_letter", "retention"),
+    ("dead_letter", "min_free"),
+    ("chaos", "until"),
+    ("fallback", "max_bytes"),
+];
 /// Options that must be given, and one that a strategy is nothing without.
 const NEEDED: &[(&str, &str)] = &[("rate_limit", "rate"), ("chaos", "rate"), ("chaos", "expires_in")];
 /// Callables that vectors write as data; every other option that needs code is left out.

@@ -20,6 +20,8 @@ const BEYOND: &[&str] = &[
     "event dlq.written",
     "event dlq.unredrivable",
     "event dlq.lost",
+    "event dlq.fallback",
+    "event dlq.dropped",
     "event fallback.stale_skipped",
     "event dlq.redriven",
     "event config.loaded",

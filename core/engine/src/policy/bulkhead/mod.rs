@@ -9,6 +9,9 @@
 //! A maximum that was lowered evicts nobody: a slot that is freed above it is gone, and passes to nobody. One that was raised gives its new
 //! slots to whoever waits.
 //!
+//! Work that was cut, and that nobody can end, keeps its slot until it ends, but no longer than its patience ([`lent_for`]): then the slot
+//! lapses, and its late end frees nothing. That is looked at by whoever comes for a slot or waits for one; no timer is kept for it.
+//!
 //! A call inside an attempt that holds a slot here never queues: it would wait for its own caller. It is full at once.
 //!
 //! One word holds both counts, so that no wake is lost between them: whoever frees a slot sees in the same word whether somebody waits.
@@ -22,6 +25,7 @@ use alloc::vec::Vec;
 
 use crate::policy::adaptive_limit::AdaptiveLimit;
 use crate::sync::{AtomicU64, Ordering};
+use crate::time::MS;
 
 use crate::fault::{Fault, seeded};
 pub use queue::{Place, WaitList};
@@ -43,6 +47,20 @@ pub struct Bulkhead {
 pub trait Waiters {
     /// Runs `work` alone on the list.
     fn with<T>(&self, work: impl FnOnce(&mut WaitList) -> T) -> T;
+
+    /// [`WaitList::next_lapse`]. It may be a moment old: an implementation keeps it where it can be read without the lock.
+    fn next_lapse(&self) -> u64 {
+        self.with(|list| list.next_lapse())
+    }
+}
+
+/// The shortest patience with work that was cut, in nanoseconds.
+const PATIENCE: u64 = 60_000 * MS;
+
+/// How long work that was cut may keep its slot, in nanoseconds: 60 s, or twice the limit of an attempt if that is more.
+#[must_use]
+pub fn lent_for(attempt_ns: Option<u64>) -> u64 {
+    attempt_ns.map_or(PATIENCE, |limit| limit.saturating_mul(2).max(PATIENCE))
 }
 
 /// The answer to one attempt.
@@ -161,6 +179,39 @@ impl Bulkhead {
             return None;
         }
         waiters.with(|list| self.pass_on(word, list))
+    }
+
+    /// Notes that the work in a slot was cut and may hold it until `until`, in nanoseconds; gives the number to end it by.
+    pub fn lend(waiters: &impl Waiters, until: u64) -> u64 {
+        waiters.with(|list| list.lend(until))
+    }
+
+    /// Cut work has ended: as [`Bulkhead::leave`], unless its slot has lapsed.
+    pub fn end_lent(&self, word: &AtomicU64, waiters: &impl Waiters, number: u64) -> Option<u64> {
+        if waiters.with(|list| list.give_back(number)) {
+            return self.leave(word, waiters);
+        }
+        row!(BulkheadLapsed);
+        None
+    }
+
+    /// Frees the slots that cut work has held for too long; the tickets are to be woken.
+    pub fn lapse(&self, word: &AtomicU64, waiters: &impl Waiters, now: u64, mut wake: impl FnMut(u64)) {
+        if waiters.next_lapse() > now {
+            return;
+        }
+        for _ in 0..waiters.with(|list| list.take_lapsed(now)) {
+            row!(BulkheadLapses);
+            self.leave(word, waiters).into_iter().for_each(&mut wake);
+        }
+    }
+
+    /// Who waits longest, if a slot may lapse for it: it has to be told, since it waits for that moment.
+    pub fn heir(word: &AtomicU64, waiters: &impl Waiters) -> Option<u64> {
+        if Self::load(word).1 == 0 || waiters.next_lapse() == u64::MAX {
+            return None;
+        }
+        waiters.with(|list| list.first())
     }
 
     /// Gives the slots that a raised maximum has added to whoever waits longest; the tickets are to be woken.

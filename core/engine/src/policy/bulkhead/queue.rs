@@ -19,11 +19,20 @@ pub enum Place {
 }
 
 /// Tickets in their order. A wake is only a hint; the answer stays here until the holder fetches it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WaitList {
     last: u64,
     waiting: VecDeque<u64>,
     answered: Vec<(u64, Place)>,
+    /// Slots that work holds which was cut: by what number, and until when.
+    lent: Vec<(u64, u64)>,
+    next_lapse: u64,
+}
+
+impl Default for WaitList {
+    fn default() -> Self {
+        Self { last: 0, waiting: VecDeque::new(), answered: Vec::new(), lent: Vec::new(), next_lapse: u64::MAX }
+    }
 }
 
 impl WaitList {
@@ -37,6 +46,46 @@ impl WaitList {
     pub fn clear(&mut self) {
         self.waiting.clear();
         self.answered.clear();
+        self.lent.clear();
+        self.look_ahead();
+    }
+
+    /// The longest waiter.
+    pub(super) fn first(&self) -> Option<u64> {
+        self.waiting.front().copied()
+    }
+
+    /// When the next slot lapses that work holds which was cut, in nanoseconds; `u64::MAX` if there is none.
+    #[must_use]
+    pub fn next_lapse(&self) -> u64 {
+        self.next_lapse
+    }
+
+    fn look_ahead(&mut self) {
+        self.next_lapse = self.lent.iter().map(|(_, until)| *until).min().unwrap_or(u64::MAX);
+    }
+
+    pub(super) fn lend(&mut self, until: u64) -> u64 {
+        self.last += 1;
+        self.lent.push((self.last, until));
+        self.next_lapse = self.next_lapse.min(until);
+        self.last
+    }
+
+    /// Whether the slot had not lapsed.
+    pub(super) fn give_back(&mut self, number: u64) -> bool {
+        let Some(at) = self.lent.iter().position(|(lent, _)| *lent == number) else { return seeded(Fault::LapseForgotten) };
+        self.lent.swap_remove(at);
+        self.look_ahead();
+        true
+    }
+
+    /// Forgets the slots that have lapsed, and says how many.
+    pub(super) fn take_lapsed(&mut self, now: u64) -> usize {
+        let before = self.lent.len();
+        self.lent.retain(|(_, until)| *until > now);
+        self.look_ahead();
+        before - self.lent.len()
     }
 
     pub(super) fn push(&mut self) -> u64 {

@@ -1,0 +1,23 @@
+"""The log as JSON lines. A module of its own, for its base class needs `logging`."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+from seawall import _native
+from seawall._typing import Any
+
+
+class JsonFormatter(logging.Formatter):
+    """Formats records of the logger `seawall` as JSON lines, the same in every language, and all others as JSON too."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line of JSON."""
+        found = getattr(record, "seawall_record", None)
+        if isinstance(found, str):
+            return _native.event_line(found)
+        line: dict[str, Any] = {"severity": record.levelname.lower(), "message": record.getMessage(), "logger": record.name}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
