@@ -180,7 +180,7 @@ pub fn letter_ended(call: u32, ok: bool, now: f64) -> Result<Vec<i64>> {
 /// For the metrics: the letter went another way than to its store, and so many others had to go for it.
 #[napi]
 pub fn letter_went(call: u32, aside: bool, dropped: u32) -> Result<()> {
-    CALLS.get(call)?.lock().letter_went(aside, dropped);
+    CALLS.get(call)?.lock().call.letter_went(aside, dropped);
     Ok(())
 }
 
