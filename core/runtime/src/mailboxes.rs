@@ -122,7 +122,8 @@ impl Mailboxes {
         let mut is_awake = false;
         ops.retain(|op| {
             if let Some(parked) = op.parks() {
-                if let Some(before) = ticket.replace(parked) {
+                // Parked again, as whoever looks after slots that lapse: a wake that came in between counts.
+                if let Some(before) = ticket.replace(parked).filter(|before| *before != parked) {
                     self.forget(before);
                 }
                 is_awake = self.park(parked, by);

@@ -198,3 +198,16 @@ fn isolates_queue_and_are_terminated_under_load_and_no_wake_is_lost() {
     let snapshot = policy.snapshot(None, 0);
     assert!(snapshot.contains(r#""in_flight":0"#) && snapshot.contains(r#""queued":0"#), "{snapshot}");
 }
+
+#[test]
+fn a_wake_between_two_parks_of_one_ticket_counts() {
+    let mailboxes = Mailboxes::new();
+    let (one, two) = (mailboxes.open(), mailboxes.open());
+    let park = || vec![Op { code: 4, args: [7, 0, 0, 0], record: None }];
+    let (mut ticket, mut ops) = (None, park());
+    mailboxes.post(one, &mut ticket, &mut ops);
+    assert!(!mailboxes.wake(7, two) && !mailboxes.wake(7, two), "to look at a slot that may lapse, and for the slot");
+    let mut ops = park();
+    mailboxes.post(one, &mut ticket, &mut ops);
+    assert_eq!(ops.last().and_then(Op::wakes), Some(7));
+}
