@@ -3,9 +3,13 @@
  *
  * Three sources: virtual time while `seawall/testing` is active; the steps of a fake clock while the global `Date` or `setTimeout` is not
  * the one seen at load; `performance.now()` otherwise. Globals are looked up at each use, so that fake timers work without us.
+ *
+ * All isolates of a process share their policies' state, with instants in it: each counts from where the clock of the process stands when it loads this, for
+ * `performance.now()` begins anew in each.
  */
 
 import { DeadlineList, Racer } from './deadlines.js';
+import { native } from './native.js';
 
 const RealDate = globalThis.Date;
 const realSetTimeout = globalThis.setTimeout;
@@ -37,9 +41,9 @@ function isReal(): boolean {
 
 /** Stands for the real clock among the sources; fakes are known by their `Date`, which may be the real one where they fake timers alone. */
 const REAL = Symbol('real');
-let total = 0;
 let source: unknown = REAL;
 let reading = realNow();
+let total = native.clockNow();
 
 /** Milliseconds that only grow. A switch between real and fake time rebases and moves nothing. */
 export function now(): number {

@@ -6,13 +6,21 @@ import { join } from 'node:path';
 /** A handle of the native module. */
 export type Handle = number;
 
-/** What a load did: records of events, and tickets of calls that it gave a slot. */
+/** What a load did: records of events, and tickets of this isolate's calls that it gave a slot. */
 export interface Loaded {
   readonly events: string[];
   readonly tickets: number[];
 }
 
 export interface Native {
+  /** To be called once, before anything else. */
+  isolateBegin(): void;
+  /** How many isolates of the process use the library. */
+  isolateCount(): number;
+  /** `ring` is called when others have woken calls of this isolate; it keeps no loop alive. */
+  mailboxHang(ring: () => void): void;
+  /** The tickets that they have woken. */
+  mailboxTake(): number[];
   check(spec: string): void;
   resolve(spec: string): Handle;
   policyDrop(policy: Handle): void;
@@ -65,10 +73,12 @@ export interface Native {
   portRefuse(port: Handle, now: number): number;
   portOpening(port: Handle, now: number): number[];
   portEnter(port: Handle): number;
+  /** The ticket to be woken here, or -1. */
   portLeave(port: Handle): number;
   portResume(port: Handle, generation: number, slot: boolean, before: number, started: number, correlationId: string): Handle;
-  portDetach(port: Handle): void;
-  portDrop(port: Handle): void;
+  /** Both give the tickets to be woken here. */
+  portDetach(port: Handle): number[];
+  portDrop(port: Handle): number[];
   takeEvents(): string[];
   callReport(call: Handle): string;
   /** The code to exit with, or a redrive that is left to do, as JSON. */
@@ -81,6 +91,8 @@ export interface Native {
   armed(): boolean;
   arm(armed: boolean): void;
   resetAll(seed: number | null): void;
+  /** Milliseconds on the clock of the process, never virtual. */
+  clockNow(): number;
   clockVirtual(ms: number): void;
   clockAdvance(ms: number): void;
   clockReal(): void;
@@ -116,7 +128,9 @@ function find(): Native {
     throw new Error(`seawall: the native module is missing at ${path}; run \`npm run build\``);
   }
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  return require(path) as Native;
+  const found = require(path) as Native;
+  found.isolateBegin();
+  return found;
 }
 
 /** The native module, loaded once. */

@@ -57,7 +57,7 @@ interface Place {
 
 const free: Place[] = [];
 const ports = new FinalizationRegistry<Place & { handle: Handle }>(({ words, base, handle }) => {
-  native.portDrop(handle);
+  native.portDrop(handle).forEach(wake);
   free.push({ words, base });
 });
 
@@ -169,16 +169,19 @@ export class Port {
     return isIn;
   }
 
-  /** The machine has taken a call over, and with it its slot. */
-  handOver(): void {
+  /** The machine takes a call over, and with it its slot. Gives the call's handle. */
+  resume(generation: number, before: number, started: number, correlationId: string): Handle {
+    // As in `leave`.
     if (this.hasBulkhead) this.words[this.base + IN_USE]! -= 1;
+    return native.portResume(this.handle, generation, this.hasBulkhead, before, started, correlationId);
   }
 
   /** Leaves a slot: it stays here for the next call, unless somebody waits for one. */
   leave(): void {
     const at = this.base + SLOTS;
     const unused = this.words[at]!;
-    this.handOver();
+    // A terminated isolate stops where a function of JavaScript begins or a loop turns: not before the slot is where it is to be.
+    this.words[this.base + IN_USE]! -= 1;
     if (!this.isDetached && unused >= 0 && Atomics.compareExchange(this.words, at, unused, unused + 1) === unused) return;
     const ticket = native.portLeave(this.handle);
     if (ticket >= 0) wake(ticket);
@@ -229,6 +232,6 @@ export class Port {
   /** Gives the words back. */
   detach(): void {
     this.isDetached = true;
-    native.portDetach(this.handle);
+    native.portDetach(this.handle).forEach(wake);
   }
 }

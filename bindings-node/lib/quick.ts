@@ -99,9 +99,7 @@ export class FirstAttempt extends Scope {
 
   /** The handle of the call in the machine. */
   resume(): Handle {
-    const { port, generation, before, started } = this;
-    port.handOver();
-    return native.portResume(port.handle, generation, port.hasBulkhead, before, started, this.correlationId);
+    return this.port.resume(this.generation, this.before, this.started, this.correlationId);
   }
 
   /** Puts the call into the machine. */

@@ -6,13 +6,20 @@ use std::sync::Arc;
 use napi::bindgen_prelude::Result;
 use napi_derive::napi;
 use parking_lot::Mutex;
-use seawall_runtime::{Call, Ended, Op};
+use seawall_runtime::{Call, Ended, Op, clock};
 
 use crate::error::config;
+use crate::isolate;
 use crate::policy::policy;
 use crate::slab::Slab;
 
-static CALLS: Slab<Mutex<Call>> = Slab::new("call");
+/// A call, and the ticket that it parked with last.
+struct Held {
+    call: Call,
+    ticket: Option<u64>,
+}
+
+static CALLS: Slab<Mutex<Held>> = Slab::new("call");
 
 thread_local! {
     /// Records of the latest input's events; TypeScript fetches them before it makes another.
@@ -35,12 +42,34 @@ pub(crate) fn keep_record(record: String) {
 
 /// The handle of a call.
 pub(crate) fn put_call(call: Call) -> u32 {
-    CALLS.put(Arc::new(Mutex::new(call)))
+    CALLS.put(Arc::new(Mutex::new(Held { call, ticket: None })))
+}
+
+impl Held {
+    fn forget(&mut self) {
+        if let Some(ticket) = self.ticket.take() {
+            isolate::forget(ticket);
+        }
+    }
+}
+
+/// An isolate has ended, and with it all its calls.
+pub(crate) fn end_of(isolate: u32) {
+    for call in CALLS.take_of(isolate) {
+        let mut held = call.lock();
+        let tickets = held.call.abandon(clock::now());
+        held.forget();
+        drop(held);
+        isolate::wake_all(tickets);
+    }
 }
 
 fn input(handle: u32, act: impl FnOnce(&mut Call) -> Vec<Op>) -> Result<Vec<i64>> {
     let call = CALLS.get(handle)?;
-    let ops = act(&mut call.lock());
+    let mut held = call.lock();
+    let mut ops = act(&mut held.call);
+    isolate::post(&mut held.ticket, &mut ops);
+    drop(held);
     let mut flat = Vec::with_capacity(ops.len() * 5);
     RECORDS.with_borrow_mut(|records| {
         records.clear();
@@ -65,14 +94,16 @@ pub fn call_new(handle: u32, key: Option<String>, correlation_id: String, flags:
 #[napi]
 pub fn call_within(call: u32, chain: Vec<i64>) -> Result<i64> {
     let chain: Vec<u64> = chain.into_iter().map(i64::unsigned_abs).collect();
-    let id = CALLS.get(call)?.lock().within(&chain);
+    let id = CALLS.get(call)?.lock().call.within(&chain);
     Ok(i64::try_from(id).unwrap_or(i64::MAX))
 }
 
 /// Gives the handle back.
 #[napi]
 pub fn call_drop(call: u32) {
-    CALLS.drop_handle(call);
+    if let Some(held) = CALLS.take(call) {
+        held.lock().forget();
+    }
 }
 
 /// Begins.
@@ -149,7 +180,7 @@ pub fn letter_ended(call: u32, ok: bool, now: f64) -> Result<Vec<i64>> {
 /// For the metrics: the letter went another way than to its store, and so many others had to go for it.
 #[napi]
 pub fn letter_went(call: u32, aside: bool, dropped: u32) -> Result<()> {
-    CALLS.get(call)?.lock().letter_went(aside, dropped);
+    CALLS.get(call)?.lock().call.letter_went(aside, dropped);
     Ok(())
 }
 
@@ -168,5 +199,5 @@ pub fn take_events() -> Vec<String> {
 /// The call so far, as JSON.
 #[napi]
 pub fn call_report(call: u32) -> Result<String> {
-    Ok(CALLS.get(call)?.lock().report())
+    Ok(CALLS.get(call)?.lock().call.report())
 }

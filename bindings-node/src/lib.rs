@@ -7,6 +7,7 @@
 mod call;
 mod cli;
 mod error;
+mod isolate;
 mod policy;
 mod ports;
 mod queue;

@@ -8,12 +8,19 @@ use seawall_runtime::Policy;
 
 use crate::call::nanoseconds;
 use crate::error::config;
+use crate::isolate;
 use crate::slab::Slab;
 
 static POLICIES: Slab<Policy> = Slab::new("policy");
 
 pub(crate) fn policy(handle: u32) -> Result<Arc<Policy>> {
     POLICIES.get(handle)
+}
+
+/// The handles of an isolate that has ended are given back, and nobody holds its stale values.
+pub(crate) fn end_of(isolate: u32) {
+    seawall_runtime::forget_stale_of(isolate);
+    drop(POLICIES.take_of(isolate));
 }
 
 /// Validates a spec.
@@ -46,7 +53,7 @@ pub fn policy_info(handle: u32) -> Result<String> {
     policy(handle).map(|policy| policy.info())
 }
 
-/// What a load did: the records of its events, and the tickets of calls to be woken.
+/// What a load did: the records of its events, and the tickets of this isolate's calls to be woken.
 #[napi(object)]
 pub struct Loaded {
     /// JSON texts.
@@ -57,7 +64,7 @@ pub struct Loaded {
 
 impl From<seawall_runtime::Loaded> for Loaded {
     fn from(loaded: seawall_runtime::Loaded) -> Self {
-        Self { events: loaded.events, tickets: loaded.tickets.into_iter().filter_map(|ticket| i64::try_from(ticket).ok()).collect() }
+        Self { events: loaded.events, tickets: isolate::wake_all(loaded.tickets) }
     }
 }
 
@@ -168,14 +175,14 @@ pub fn breaker_reset(handle: u32, key: Option<String>) -> Result<Vec<String>> {
 #[napi]
 pub fn stale_put(handle: u32, key: String, bytes: f64, now: f64) -> Result<Vec<i64>> {
     // Saturates.
-    let (slot, forget) = policy(handle)?.stale_put(&key, bytes as u64, nanoseconds(now));
+    let (slot, forget) = policy(handle)?.stale_put(isolate::current().unwrap_or_default(), &key, bytes as u64, nanoseconds(now));
     Ok(std::iter::once(slot).chain(forget).collect())
 }
 
 /// The slot of the result kept under a key, or -1 if there is none fit to be given.
 #[napi]
 pub fn stale_find(handle: u32, key: String, now: f64) -> Result<i64> {
-    Ok(policy(handle)?.stale_find(&key, nanoseconds(now)))
+    Ok(policy(handle)?.stale_find(isolate::current().unwrap_or_default(), &key, nanoseconds(now)))
 }
 
 /// Prometheus text.
@@ -225,6 +232,12 @@ pub fn arm(on: bool) {
 pub fn reset_all(seed: Option<f64>) {
     seawall_runtime::reset_all(seed.map(|seed| seed as u64));
     crate::queue::forget_memory();
+}
+
+/// Milliseconds on the clock of the process, which all isolates count from. Never virtual.
+#[napi]
+pub fn clock_now() -> f64 {
+    seawall_runtime::clock::real() as f64 / 1e6
 }
 
 /// Virtual time for what reads the runtime's own clock: gauges, and the end of an experiment. Calls are told the time.

@@ -1,28 +1,22 @@
 //! Ports: words that JavaScript owns and both sides read, behind integer handles. The only `unsafe` of this module is here.
 //!
 //! JavaScript keeps the words of all its ports in pages that it makes and never gives up while its isolate lives, so no runtime has to accept
-//! memory of ours. Before an isolate ends, a cleanup hook detaches every port that it has left.
+//! memory of ours. Before an isolate ends, the hook of `isolate.rs` detaches every port that it has left.
 #![allow(unsafe_code)]
 
-use std::cell::RefCell;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use napi::bindgen_prelude::{Env, Error, Result};
+use napi::bindgen_prelude::{Error, Result};
 use napi_derive::napi;
 use seawall_runtime::{Begun, Counted, HeldPort, PORT_WORDS};
 
 use crate::call::{keep_record, nanoseconds, put_call};
+use crate::isolate;
 use crate::policy::policy;
 use crate::slab::Slab;
 
 static PORTS: Slab<HeldPort> = Slab::new("port");
-
-thread_local! {
-    /// The ports of this isolate, once its end is watched.
-    static OWN: RefCell<Option<HashSet<u32>>> = const { RefCell::new(None) };
-}
 
 /// Bits of what a port shares.
 const BREAKER: u32 = 1;
@@ -37,38 +31,28 @@ fn milliseconds(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
 
-fn own(env: &Env, act: impl FnOnce(&mut HashSet<u32>)) -> Result<()> {
-    let is_watched = OWN.with_borrow(Option::is_some);
-    if !is_watched {
-        env.add_env_cleanup_hook((), |()| {
-            for handle in OWN.take().into_iter().flatten() {
-                let _ = PORTS.get(handle).map(|port| port.isolate_ended());
-                PORTS.drop_handle(handle);
-            }
-        })?;
+/// An isolate has ended: what it counted is kept, what its calls held is free.
+pub(crate) fn end_of(isolate: u32) {
+    for port in PORTS.take_of(isolate) {
+        isolate::wake_all(port.isolate_ended());
     }
-    OWN.with_borrow_mut(|ports| act(ports.get_or_insert_default()));
-    Ok(())
 }
 
 /// Attaches this isolate to a policy in `words`, which hold zero. Gives nothing if each call has to be decided; else the handle, what is shared
 /// (1 breaker, 2 bulkhead), the limits of an attempt and of the call in milliseconds (-1: none), and the number of the bulkhead's slots.
 #[napi]
-pub fn port_attach(env: &Env, handle: u32, words: &[u32], now: f64) -> Result<Vec<f64>> {
+pub fn port_attach(handle: u32, words: &[u32], now: f64) -> Result<Vec<f64>> {
     if words.len() != PORT_WORDS {
         return Err(Error::from_reason(format!("a port has {PORT_WORDS} words, not {}", words.len())));
     }
     let words = words.as_ptr().cast::<AtomicU32>();
     // SAFETY: `words` are `PORT_WORDS` aligned words, in memory that is shared and initialized, of a page that lib/ports.ts keeps until its
-    // isolate ends. Nobody reads them through this slice after `HeldPort::detach`, which the cleanup hook calls before that; readers on other
+    // isolate ends. Nobody reads them through this slice after `HeldPort::detach`, which `end_of` calls before that; readers on other
     // threads hold the lock that `detach` takes. `AtomicU32` has the layout of `u32`, and JavaScript writes single words of this width.
     let words: &'static [AtomicU32] = unsafe { std::slice::from_raw_parts(words, PORT_WORDS) };
     let Ok(port) = HeldPort::attach(&policy(handle)?, words, nanoseconds(now)) else { return Ok(Vec::new()) };
     let shares = port.shares();
     let handle = PORTS.put(Arc::new(port));
-    own(env, |ports| {
-        ports.insert(handle);
-    })?;
     let bits = if shares.breaker { BREAKER } else { 0 } | if shares.bulkhead { BULKHEAD } else { 0 };
     let limit = |ms: Option<u64>| ms.map_or(-1.0, |ms| ms as f64);
     Ok(vec![f64::from(handle), f64::from(bits), limit(shares.attempt_ms), limit(shares.total_ms), shares.chain as f64])
@@ -126,10 +110,10 @@ pub fn port_enter(port: u32) -> u32 {
     PORTS.get(port).is_ok_and(|port| port.enter()).into()
 }
 
-/// Gives a slot back; the ticket to be woken, or -1.
+/// Gives a slot back; the ticket to be woken here, or -1.
 #[napi]
 pub fn port_leave(port: u32) -> f64 {
-    PORTS.get(port).ok().and_then(|port| port.leave()).map_or(-1.0, |ticket| ticket as f64)
+    PORTS.get(port).ok().and_then(|port| port.leave()).filter(|ticket| isolate::wake(*ticket)).map_or(-1.0, |ticket| ticket as f64)
 }
 
 /// The call that began on the port, in the machine, its first attempt running.
@@ -139,16 +123,16 @@ pub fn port_resume(port: u32, generation: u32, slot: bool, before: u32, started:
     Ok(put_call(PORTS.get(port)?.resume(&correlation_id, begun)))
 }
 
-/// Counts what is left. The isolate writes no more.
+/// Counts what is left. The isolate writes no more. Gives the tickets to be woken here.
 #[napi]
-pub fn port_detach(port: u32) {
-    let _ = PORTS.get(port).map(|port| port.detach());
+pub fn port_detach(port: u32) -> Vec<i64> {
+    PORTS.get(port).map_or_else(|_| Vec::new(), |port| isolate::wake_all(port.detach()))
 }
 
-/// Gives the handle back: no call of the port is under way.
+/// Gives the handle back: no call of the port is under way. Gives the tickets to be woken here.
 #[napi]
-pub fn port_drop(port: u32) {
-    port_detach(port);
+pub fn port_drop(port: u32) -> Vec<i64> {
+    let tickets = port_detach(port);
     PORTS.drop_handle(port);
-    OWN.with_borrow_mut(|ports| ports.as_mut().map(|ports| ports.remove(&port)));
+    tickets
 }

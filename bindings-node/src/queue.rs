@@ -20,6 +20,12 @@ static IN_MEMORY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 const MEMORY: &str = "memory:";
 
+/// The handles of an isolate that has ended are given back; what its jobs are writing is written.
+pub(crate) fn end_of(isolate: u32) {
+    drop(QUEUES.take_of(isolate));
+    drop(REDRIVES.take_of(isolate));
+}
+
 /// Empties every queue in memory, for tests.
 pub(crate) fn forget_memory() {
     for name in std::mem::take(&mut *IN_MEMORY.lock()) {
@@ -65,18 +71,16 @@ pub struct Open<T: Send + Sync + 'static> {
 }
 
 impl<T: Send + Sync + 'static> Task for Open<T> {
-    type Output = u32;
+    type Output = Option<T>;
     type JsValue = u32;
 
-    fn compute(&mut self) -> Result<u32> {
-        match self.work.take().map(|work| work()) {
-            Some(made) => made.map(|made| self.slab.put(Arc::new(made))).map_err(letters),
-            None => Ok(0),
-        }
+    fn compute(&mut self) -> Result<Option<T>> {
+        self.work.take().map(|work| work().map_err(letters)).transpose()
     }
 
-    fn resolve(&mut self, _env: Env, output: u32) -> Result<u32> {
-        Ok(output)
+    /// On the isolate's own thread, which is how the slab knows whose the handle is.
+    fn resolve(&mut self, _env: Env, output: Option<T>) -> Result<u32> {
+        Ok(output.map_or(0, |made| self.slab.put(Arc::new(made))))
     }
 }
 

@@ -13,6 +13,11 @@ use crate::slab::Slab;
 
 static WATCHES: Slab<Mutex<Watch>> = Slab::new("watch");
 
+/// What an isolate that has ended watched is watched no longer.
+pub(crate) fn end_of(isolate: u32) {
+    drop(WATCHES.take_of(isolate));
+}
+
 /// Watches a policy file from its present state on.
 #[napi]
 pub fn watch_new(path: String, env: Option<String>) -> u32 {

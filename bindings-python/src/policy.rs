@@ -54,11 +54,11 @@ impl Policy {
     }
 
     fn stale_put(&self, key: &str, bytes: u64) -> (i64, Vec<i64>) {
-        self.inner.stale_put(key, bytes, clock::now())
+        self.inner.stale_put(0, key, bytes, clock::now())
     }
 
     fn stale_find(&self, key: &str) -> i64 {
-        self.inner.stale_find(key, clock::now())
+        self.inner.stale_find(0, key, clock::now())
     }
 
     #[pyo3(signature = (key))]

@@ -124,21 +124,24 @@ test('a connection that is refused is tried again, and its error surfaces', asyn
 test('the caller\'s signal ends the call in an attempt, in a back-off and in a queue', async (t) => {
   const reason = new Error('the user left');
   const isReason = (error) => error === reason;
-  const aborting = (url, dispatcher) => {
+  /** Aborts a moment after the server has seen so many requests. */
+  const aborting = async ({ url, seen }, dispatcher, requests = 1) => {
     const controller = new AbortController();
+    const rejected = assert.rejects(request(url, { dispatcher, signal: controller.signal }), isReason);
+    while (seen.length < requests) await new Promise((resolve) => setTimeout(resolve, 1));
     setTimeout(() => controller.abort(reason), 10);
-    return assert.rejects(request(url, { dispatcher, signal: controller.signal }), isReason);
+    await rejected;
   };
   const hanging = await serve(t, 'hang');
-  await aborting(hanging.url, agent(t, retry(quick)));
+  await aborting(hanging, agent(t, retry(quick)));
   const refusing = await serve(t, 503);
-  await aborting(refusing.url, agent(t, retry({ ...quick, baseDelay: '1h', maxDelay: '1h', jitter: 'none' })));
+  await aborting(refusing, agent(t, retry({ ...quick, baseDelay: '1h', maxDelay: '1h', jitter: 'none' })));
   assert.equal(refusing.seen.length, 1);
 
   const narrow = policy(bulkhead({ maxConcurrent: 1, maxQueue: 1 }));
   let free;
   const holder = narrow.run(() => new Promise((resolve) => (free = resolve)));
-  await aborting(hanging.url, agent(t, narrow));
+  await aborting(hanging, agent(t, narrow));
   assert.equal(hanging.seen.length, 1);
   free();
   await holder;

@@ -29,6 +29,32 @@ pub struct Op {
     pub record: Option<String>,
 }
 
+/// Codes of outputs.
+const PARK: u8 = 4;
+const WAKE: u8 = 5;
+/// The kind of an attempt's end.
+const CANCELLED: u32 = 5;
+
+impl Op {
+    /// A wake of the ticket.
+    #[must_use]
+    pub fn wake(ticket: u64) -> Self {
+        Self { code: WAKE, args: [i64::try_from(ticket).unwrap_or(i64::MAX), 0, 0, 0], record: None }
+    }
+
+    /// The ticket that the call parks with.
+    #[must_use]
+    pub fn parks(&self) -> Option<u64> {
+        (self.code == PARK).then(|| self.args[0].unsigned_abs())
+    }
+
+    /// The ticket that is to be woken.
+    #[must_use]
+    pub fn wakes(&self) -> Option<u64> {
+        (self.code == WAKE).then(|| self.args[0].unsigned_abs())
+    }
+}
+
 /// How an attempt ended, as a driver reports it.
 #[derive(Clone, Copy, Debug)]
 pub struct Ended<'a> {
@@ -194,6 +220,18 @@ impl Call {
         self.step(now, Input::Cancelled)
     }
 
+    /// Whoever drove it is gone: it is cancelled, and so is whatever it still has under way. Gives the tickets to be woken.
+    pub fn abandon(&mut self, now: u64) -> Vec<u64> {
+        let mut ops = self.cancelled(now);
+        let attempts = self.call.attempts().iter().map(|attempt| attempt.number);
+        // Those that were cut before hold their slots too, until they end; the end of one that has ended is nothing.
+        for attempt in attempts.collect::<Vec<_>>() {
+            let ended = Ended { attempt, kind: CANCELLED, bits: 0, status: 0, retry_after_ms: -1, error_type: "" };
+            ops.extend(self.ended(now, ended));
+        }
+        ops.iter().filter_map(Op::wakes).collect()
+    }
+
     /// The consumer of a stream waits for its next item.
     pub fn asked(&mut self, now: u64, attempt: u32) -> Vec<Op> {
         self.step(now, Input::Asked(attempt))
@@ -250,8 +288,7 @@ impl Call {
         self.call.step(&env, now, input, &mut out);
         wakes.extend(policy.ports.after_step(&env, now));
         let mut ops: Vec<Op> = out.drain(..).map(|output| self.op(output)).collect();
-        let wake = |ticket| Op { code: 5, args: [i64::try_from(ticket).unwrap_or(i64::MAX), 0, 0, 0], record: None };
-        ops.extend(wakes.into_iter().map(wake));
+        ops.extend(wakes.into_iter().map(Op::wake));
         self.out = out;
         self.count_attempts();
         ops
@@ -278,8 +315,8 @@ impl Call {
             Output::Cancel(attempt) => op(1, [attempt.into(), 0, 0, 0]),
             Output::Sleep(reason, wait) => op(2, [reason as i64, ms(wait), 0, 0]),
             Output::Timer(reason, attempt, wait) => op(3, [reason as i64, attempt.into(), ms(wait), 0]),
-            Output::Park(ticket) => op(4, [ms(ticket), 0, 0, 0]),
-            Output::Wake(ticket) => op(5, [ms(ticket), 0, 0, 0]),
+            Output::Park(ticket) => op(PARK, [ms(ticket), 0, 0, 0]),
+            Output::Wake(ticket) => Op::wake(ticket),
             Output::Failed(failure) => {
                 self.failure = Some(failure);
                 op(6, failed_args(failure))

@@ -5,6 +5,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 static VIRTUAL: AtomicBool = AtomicBool::new(false);
 static VIRTUAL_NS: AtomicU64 = AtomicU64::new(0);
 
+/// Nanoseconds since this process first asked, virtual time or not: what threads with a clock of their own count from.
+#[must_use]
+pub fn real() -> u64 {
+    real::now()
+}
+
 /// Nanoseconds since this process first asked, or of virtual time.
 #[inline]
 #[must_use]

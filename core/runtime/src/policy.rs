@@ -1,5 +1,6 @@
 //! A policy in force: compiled options, the state of its keys, and its counters.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
@@ -45,7 +46,8 @@ pub struct Policy {
     calls: AtomicU64,
     pub(crate) chaos: Box<[AtomicU64]>,
     pub(crate) counters: Counters,
-    stale: Mutex<Stale>,
+    /// By whoever holds the values.
+    stale: Mutex<BTreeMap<u32, Stale>>,
     /// Where isolates count on their own.
     pub(crate) ports: Ports,
 }
@@ -114,7 +116,7 @@ impl Policy {
         self.mode.clear();
         self.counters.forget();
         self.ports.forget();
-        *self.stale.lock() = Stale::default();
+        self.stale.lock().clear();
         self.changed();
     }
 
@@ -280,15 +282,22 @@ impl Policy {
         self.keys.find(key.unwrap_or("")).unwrap_or_else(|| Arc::new(KeyState::new(&self.force.read().compiled.engine)))
     }
 
-    /// Keeps a good value of `bytes` under `key`: the slot for the language to hold it in (-1: not kept), and the slots to empty.
-    pub fn stale_put(&self, key: &str, bytes: u64, now: u64) -> (i64, Vec<i64>) {
-        self.force().compiled.stale.as_ref().map_or((-1, Vec::new()), |bounds| self.stale.lock().put(bounds, key, bytes, now / MS))
+    /// Keeps a good value of `bytes` under `key`: the slot for `holder` to hold it in (-1: not kept), and the slots to empty. The values stay in
+    /// the language, so where its parts have no objects in common, as isolates of JavaScript, each is a holder with bounds of its own.
+    pub fn stale_put(&self, holder: u32, key: &str, bytes: u64, now: u64) -> (i64, Vec<i64>) {
+        let put = |bounds| self.stale.lock().entry(holder).or_default().put(bounds, key, bytes, now / MS);
+        self.force().compiled.stale.as_ref().map_or((-1, Vec::new()), put)
     }
 
-    /// The slot of the good value under `key` that is not too old, or -1.
+    /// The slot of the holder's good value under `key` that is not too old, or -1.
     #[must_use]
-    pub fn stale_find(&self, key: &str, now: u64) -> i64 {
-        self.force().compiled.stale.as_ref().map_or(-1, |bounds| self.stale.lock().find(bounds, key, now / MS))
+    pub fn stale_find(&self, holder: u32, key: &str, now: u64) -> i64 {
+        let find = |bounds| Some(self.stale.lock().get_mut(&holder)?.find(bounds, key, now / MS));
+        self.force().compiled.stale.as_ref().and_then(find).unwrap_or(-1)
+    }
+
+    pub(crate) fn forget_stale_of(&self, holder: u32) {
+        self.stale.lock().remove(&holder);
     }
 
     fn source(&self, seed: Option<u64>) -> Source {

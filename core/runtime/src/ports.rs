@@ -61,8 +61,6 @@ pub(crate) struct Ports {
     list: Mutex<Vec<Arc<Attached>>>,
     /// Calls that began on ports and were counted.
     before: AtomicU64,
-    /// Tickets still to be woken.
-    owed: Mutex<Vec<u64>>,
 }
 
 type StateEnv<'a> = Env<'a, Queue>;
@@ -161,12 +159,11 @@ impl Ports {
                 port.words[at::SLOTS].fetch_and(!WANTED, Ordering::SeqCst);
             });
         }
-        let mut wakes = std::mem::take(&mut *self.owed.lock());
         // Looked at after the mark was taken away: whoever came to wait meanwhile found it, or is found here.
-        if is_queued() {
-            wakes.extend(list.iter().flat_map(|port| port.take_slots(&bulkhead, env, WANTED)));
+        if !is_queued() {
+            return Vec::new();
         }
-        wakes
+        list.iter().flat_map(|port| port.take_slots(&bulkhead, env, WANTED)).collect()
     }
 
     /// The gates are made what the state asks for.
@@ -426,29 +423,29 @@ impl HeldPort {
         Call::resume_at(&self.grip, correlation_id, 0, in_all.wrapping_sub(since.into()), admitted)
     }
 
-    /// Counts what is left and lets go of the words: the isolate writes no more.
-    pub fn detach(&self) {
-        self.newest(|env| self.detach_from(env, 0));
+    /// Counts what is left and lets go of the words: the isolate writes no more. Gives the tickets to be woken: somebody may have come to wait
+    /// since the slots that it left here were last taken back.
+    #[must_use]
+    pub fn detach(&self) -> Vec<u64> {
+        self.newest(|env| self.detach_from(env, 0))
     }
 
     /// The isolate has ended, maybe with calls under way: the same, and their slots are free.
-    pub fn isolate_ended(&self) {
+    #[must_use]
+    pub fn isolate_ended(&self) -> Vec<u64> {
         let in_use = self.attached.words[at::IN_USE].load(Ordering::Acquire);
-        self.newest(|env| self.detach_from(env, in_use));
+        self.newest(|env| self.detach_from(env, in_use))
     }
 
-    fn detach_from(&self, env: &StateEnv<'_>, abandoned: u32) {
-        let ports = &self.policy().ports;
-        let mut list = ports.list.lock();
-        let Some(place) = list.iter().position(|port| Arc::ptr_eq(port, &self.attached)) else { return };
+    fn detach_from(&self, env: &StateEnv<'_>, abandoned: u32) -> Vec<u64> {
+        let mut list = self.policy().ports.list.lock();
+        let Some(place) = list.iter().position(|port| Arc::ptr_eq(port, &self.attached)) else { return Vec::new() };
         let port = list.swap_remove(place);
         port.shut();
         port.drain(self.policy(), env, &self.grip.state);
-        if let Some(bulkhead) = env.slots() {
-            // Somebody may have come to wait since the slots were last taken back. Nobody here can wake them; that step, which still goes on, will.
-            let mut owed = ports.owed.lock();
-            owed.extend(port.take_slots(&bulkhead, env, WANTED));
-            owed.extend((0..abandoned).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)));
-        }
+        let Some(bulkhead) = env.slots() else { return Vec::new() };
+        let mut wakes = port.take_slots(&bulkhead, env, WANTED);
+        wakes.extend((0..abandoned).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)));
+        wakes
     }
 }

@@ -82,6 +82,11 @@ pub fn reset_all(seed: Option<u64>) {
     registry.all.iter().filter_map(Weak::upgrade).for_each(|policy| policy.forget());
 }
 
+/// A holder of stale values is gone, and all its values with it.
+pub fn forget_stale_of(holder: u32) {
+    all().iter().for_each(|policy| policy.forget_stale_of(holder));
+}
+
 /// To be called in a process that was just forked, by its one thread: its policies start where the parent's stood, and nothing of the parent's
 /// calls under way is left in them: slots, places in queues and half-open permits are free. `chain`: the slots that the thread's own calls hold.
 pub fn inherit_all(chain: &[u64]) {

@@ -140,10 +140,51 @@ fn an_isolate_that_ends_gives_back_what_its_calls_held() {
     // One call is under way, the other has left its slot to the next.
     words[at::IN_USE].store(1, Ordering::Release);
     words[at::SLOTS].store(1, Ordering::Release);
-    port.isolate_ended();
+    assert!(port.isolate_ended().is_empty(), "nobody waits");
     assert!(policy.snapshot(None, 0).contains(r#""in_flight":0"#));
     let other = HeldPort::attach(&policy, self::words(), 0).expect("fit");
     assert!(other.enter() && other.enter() && !other.enter());
+}
+
+#[test]
+fn an_isolate_that_ends_wakes_those_who_wait_for_its_slots() {
+    let policy = policy(r#""bulkhead":{"max_concurrent":1,"max_queue":5}"#);
+    let words = words();
+    let port = HeldPort::attach(&policy, words, 0).expect("fit");
+    assert!(port.enter());
+    words[at::IN_USE].store(1, Ordering::Release);
+    let mut call = Call::new(&policy, None, "id", 0, -1, 0).expect("no key");
+    let parked = call.start(0).iter().find_map(Op::parks).expect("the slot is in use");
+    assert_eq!(port.isolate_ended(), [parked]);
+    assert!(call.granted(0).iter().any(|op| op.code == 0));
+}
+
+#[test]
+fn a_call_that_is_abandoned_hands_on_what_it_holds() {
+    let policy = policy(
+        r#""bulkhead":{"max_concurrent":1,"max_queue":5},"circuit_breaker":{"consecutive_failures":1,"break_duration":"1ms","break_jitter":0,"half_open_max_calls":1,"half_open_successes":1}"#,
+    );
+    fail(&policy, 0);
+    let begin = |now| {
+        let mut call = Call::new(&policy, None, "id", 0, -1, 0).expect("no key");
+        let ops = call.start(now);
+        (call, ops)
+    };
+    let (mut trial, started) = begin(1_000_000);
+    assert!(started.iter().any(|op| op.code == 0), "the trial of a half-open circuit runs");
+    assert!(trial.abandon(1_000_000).is_empty(), "nobody waits");
+    assert!(trial.abandon(1_000_000).is_empty(), "twice is once");
+    let (mut trial, started) = begin(1_000_000);
+    assert!(started.iter().any(|op| op.code == 0), "its trial and its slot were given back");
+    trial.ended(1_000_000, ended(0));
+    let (mut holder, _) = begin(1_000_000);
+    let (mut first, ops) = begin(1_000_000);
+    let ticket = ops.iter().find_map(Op::parks).expect("the slot is in use");
+    let (_second, ops) = begin(1_000_000);
+    let next = ops.iter().find_map(Op::parks).expect("the slot is in use");
+    // The first wake is to look when the slot lapses, the second for the slot itself.
+    assert!(holder.abandon(1_000_000).contains(&ticket));
+    assert!(first.abandon(1_000_000).contains(&next), "the slot that it was granted and never heard of");
 }
 
 #[test]
@@ -211,7 +252,7 @@ fn isolates_come_and_go_under_load_and_nothing_is_lost() {
                     let words = words();
                     let port = HeldPort::attach(&policy, words, 0).expect("fit");
                     (0..CALLS).for_each(|_| pass_or_ask(&port, words));
-                    port.detach();
+                    assert!(port.detach().is_empty(), "nobody waits");
                     assert_eq!(words[at::GENERATION].load(Ordering::Acquire), SHUT);
                 }
             });

@@ -364,7 +364,7 @@ impl<'a> Player<'a> {
         let now = self.now;
         let fallback = self.config.get("fallback").cloned().unwrap_or_default();
         if step < 0 {
-            let slot = self.policy.stale_find(&stale_key(&fallback, name), now);
+            let slot = self.policy.stale_find(0, &stale_key(&fallback, name), now);
             let kept = self.stale.get(&slot).cloned();
             let running = self.running(name)?;
             let how = if kept.is_some() { 1 } else { 3 };
@@ -396,7 +396,7 @@ impl<'a> Player<'a> {
             return Ok(());
         }
         // What a value takes differs between languages, so max_bytes is no matter of vectors.
-        let (slot, forgotten) = self.policy.stale_put(&stale_key(fallback, name), 1, self.now);
+        let (slot, forgotten) = self.policy.stale_put(0, &stale_key(fallback, name), 1, self.now);
         forgotten.iter().for_each(|slot| drop(self.stale.remove(slot)));
         if slot >= 0 {
             self.stale.insert(slot, value);
