@@ -1,7 +1,6 @@
 /** The native module: free functions over integer handles. Errors of ours cross as JSON text in the message. */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { loadBinary } from './binary.js';
 
 /** A handle of the native module. */
 export type Handle = number;
@@ -109,15 +108,5 @@ export interface Native {
   redriveRenew(redrive: Handle, token: number): Promise<string>;
 }
 
-/** The binary lies beside `dist`, in the checkout and in the package alike. */
-function find(): Native {
-  const path = join(__dirname, '..', 'native', 'seawall.node');
-  if (!existsSync(path)) {
-    throw new Error(`seawall: the native module is missing at ${path}; run \`npm run build\``);
-  }
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
-  return require(path) as Native;
-}
-
 /** The native module, loaded once. */
-export const native: Native = find();
+export const native = loadBinary() as Native;
