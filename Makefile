@@ -37,7 +37,7 @@ NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindin
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
 
-test: build tests/node/runners/node_modules/.ready bindings-node/examples/node_modules/.ready
+test: build tests/node/runners/node_modules/.ready tests/node/versions/node_modules/.ready bindings-node/examples/node_modules/.ready
 	@tests/ci/check_tools.sh lint
 	@.venv/bin/python tests/ci/test.py $(SUITES)
 
@@ -100,7 +100,7 @@ bench-node: build
 	@node $(BENCH_NODE)/bench.mjs; touch bindings-node/Cargo.toml
 
 clean:
-	rm -rf target .venv .bench node_modules tests/node/runners/node_modules bindings-node/examples/{node_modules,dist} demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
+	rm -rf target .venv .bench node_modules tests/node/{runners,versions}/node_modules bindings-node/examples/{node_modules,dist} demo-out bindings-node/dist bindings-node/native bindings-python/python/seawall/*.so
 
 tools:
 	@PYTHON=$(PYTHON) tests/ci/check_tools.sh

@@ -1,7 +1,6 @@
 /** The native module: free functions over integer handles. Errors of ours cross as JSON text in the message. */
 
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { loadBinary } from './binary.js';
 
 /** A handle of the native module. */
 export type Handle = number;
@@ -121,17 +120,11 @@ export interface Native {
   redriveRenew(redrive: Handle, token: number): Promise<string>;
 }
 
-/** The binary lies beside `dist`, in the checkout and in the package alike. */
-function find(): Native {
-  const path = join(__dirname, '..', 'native', 'seawall.node');
-  if (!existsSync(path)) {
-    throw new Error(`seawall: the native module is missing at ${path}; run \`npm run build\``);
-  }
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
-  const found = require(path) as Native;
+function load(): Native {
+  const found = loadBinary() as Native;
   found.isolateBegin();
   return found;
 }
 
 /** The native module, loaded once. */
-export const native: Native = find();
+export const native: Native = load();

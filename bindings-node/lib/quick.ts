@@ -45,7 +45,7 @@ export class FirstAttempt extends Scope {
     readonly port: Port,
     readonly generation: number,
     private readonly before: number,
-    /** In whole milliseconds: a number that needs no memory. To the instant where a limit runs from it. */
+    /** In whole milliseconds, a number that needs no memory, and never later than now: the next attempt may begin within this one. To the instant where a limit runs from it. */
     private readonly startedMs: number,
     outer: Scope | undefined,
     until: number | undefined,
@@ -165,7 +165,7 @@ function begin(port: Port, generation: number, outer: Scope | undefined): FirstA
     return new FirstAttempt(port, generation, port.begin(now), 0, outer, now + port.limitMs);
   }
   const now = clock.coarse();
-  return new FirstAttempt(port, generation, port.begin(now), Math.round(now), outer, undefined);
+  return new FirstAttempt(port, generation, port.begin(now), Math.floor(now), outer, undefined);
 }
 
 /** The port of a policy that has changed is of no use any more; the next call looks for another. */

@@ -77,3 +77,13 @@ def node(output: str, status: int) -> Counts:
     reasons = tuple(re.findall(r"# SKIP ?(.+)$", text, re.MULTILINE))
     skipped = value.get("skipped", 0) + value.get("todo", 0)
     return Counts(value.get("pass", 0), value.get("fail", 0) + value.get("cancelled", 0), skipped, reasons)
+
+
+def bun_or_deno(output: str, status: int) -> Counts:
+    """The closing lines of `bun test`, one for each number, and that of `deno test`, of top-level tests alone."""
+    text = ANSI.sub("", output)
+    value = {word: int(number) for number, word in re.findall(r"^ *(\d+) (pass|fail|skip)$", text, re.MULTILINE)}
+    if value:
+        return Counts(value.get("pass", 0), value.get("fail", 0), value.get("skip", 0))
+    deno = re.findall(r"^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed", text, re.MULTILINE)
+    return Counts(int(deno[-1][0]), int(deno[-1][1])) if deno else Counts()

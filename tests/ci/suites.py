@@ -88,6 +88,8 @@ SUITES = [
     # The built wheel on every Python that it is for; an interpreter that is missing shows as skipped.
     suite("python-versions", [PYTHON, "tests/ci/python_versions.py"], counts.plain, env={"PYTHONPATH": ""}),
     Suite("node", node_tests, counts.node),
+    # The same vectors and tests on newer versions of Node, on Bun and on Deno; one that is missing shows as skipped.
+    suite("node-versions", [PYTHON, "tests/ci/node_versions.py"], counts.plain),
     suite("demo", pytest("tests/demo"), counts.pytest),
     suite("parity", pytest("tests/parity"), counts.pytest),
     suite("ci", pytest("tests/ci"), counts.pytest),

@@ -32,6 +32,10 @@ HERE = Path(__file__).parent
         (counts.pytest, "SKIPPED [1] tests/x.py:3: no trio\n1 passed, 1 skipped in 0.1s", Counts(1, 0, 1, ("no trio",))),
         (counts.pytest, "no tests ran in 0.01s", Counts()),
         (counts.node, "ok 1 - a # SKIP no socket\n# tests 4\n# pass 2\n# fail 1\n# cancelled 0\n# skipped 1\n# todo 0\n", Counts(2, 1, 1, ("no socket",))),
+        (counts.bun_or_deno, "(pass) 9 pass\n\n 13 pass\n 1 skip\n 2 fail\nRan 16 tests across 1 file.", Counts(13, 2, 1)),
+        (counts.bun_or_deno, "ok | 1 passed (11 steps) | 0 failed (3s)\n", Counts(1)),
+        (counts.bun_or_deno, "FAILED | 5 passed | 1 failed (3s)\nerror: Test failed", Counts(5, 1)),
+        (counts.bun_or_deno, "error: Module not found", Counts()),
     ],
 )
 def test_a_runner_is_read(reader: counts.Counter, output: str, expected: Counts) -> None:

@@ -109,7 +109,7 @@ test('service: an order is charged by a second attempt, and one that cannot be i
   bank.isOpen = false;
   assert.equal(await order('b-1', 'web-2'), null);
   assert.match(letters(store), /web-2/);
-  assert.match(child.output, /"correlationId":"web-2".*"to be charged later"/);
+  await until('the service has told of it', () => /"correlationId":"web-2".*"to be charged later"/.test(child.output));
   assert.equal((await (await fetch(`${url}/health`)).json()).bank, 'closed');
   await terminate(child);
 });

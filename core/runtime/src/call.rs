@@ -393,7 +393,8 @@ impl Call {
                     "number": attempt.number,
                     "outcome": attempt.state.name(),
                     "error_type": error_type,
-                    "started_ms": (attempt.started - first) / MS,
+                    // A first attempt that began in JavaScript may come with a time from another clock.
+                    "started_ms": attempt.started.saturating_sub(first) / MS,
                     "duration_ms": attempt.ended.map(|ended| ended.saturating_sub(attempt.started) / MS),
                     "delay_ms": attempt.delay_ms,
                 })

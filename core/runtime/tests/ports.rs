@@ -225,6 +225,17 @@ fn a_resumed_call_draws_as_if_it_had_begun_in_the_machine() {
 }
 
 #[test]
+fn a_call_that_is_said_to_have_begun_later_than_it_goes_on_is_reported() {
+    let policy = resolve(r#"{"dialect":"node","seed":7,"parts":{"retry":{"max_attempts":2,"base_delay":0}}}"#).expect("valid");
+    let port = HeldPort::attach(&policy, words(), 0).expect("fit");
+    let mut resumed = port.resume("id", Begun { generation: 0, slot: false, before: 0, started: 2_000_000 });
+    resumed.ended(1_000_000, ended(1));
+    resumed.timer(1_000_000, 0, 0);
+    let report = resumed.report();
+    assert_eq!(report.matches(r#""started_ms":0"#).count(), 2, "{report}");
+}
+
+#[test]
 fn a_change_shuts_the_port_for_good() {
     let policy = policy(r#""circuit_breaker":{"failure_ratio":0.5}"#);
     let words = words();

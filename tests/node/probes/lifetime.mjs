@@ -37,6 +37,8 @@ probe('calls that never end, under limits and in a queue: the limits do not hold
 });
 
 probe('ten thousand policies: none has a timer, a listener or a warning of its own', async () => {
+  // Until the modules are loaded, Node and the runner have listeners that come and go.
+  await settle();
   const before = process.listenerCount('exit') + process.listenerCount('beforeExit');
   const all = Array.from({ length: 10_000 }, () => policy(retry(), circuitBreaker(), bulkhead(), rateLimit({ rate: '10/s' }), timeout({ attempt: '1s' })));
   for (const guard of all) await guard.run(() => 1);
