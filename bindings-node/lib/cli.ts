@@ -3,6 +3,7 @@
 
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { resolveAll } from './core.js';
 import { StoreError } from './errors.js';
 import type { DeadLetter } from './letter.js';
 import { DeadLetterQueue } from './letters.js';
@@ -57,8 +58,26 @@ async function redrive(text: string): Promise<number> {
   return native.cliReport(text, JSON.stringify(report));
 }
 
+/** Imports what `explain --import` names, so that the policies are there which it defines. */
+async function importCode(words: readonly string[]): Promise<void> {
+  if (words[0] !== 'explain') return;
+  for (const [place, word] of words.entries()) {
+    if (word !== '--import' && !word.startsWith('--import=')) continue;
+    const file = word === '--import' ? (words[place + 1] ?? '') : word.slice('--import='.length);
+    await import(pathToFileURL(resolve(file)).href);
+    resolveAll();
+  }
+}
+
 async function main(): Promise<number> {
-  const said = native.cli(process.argv.slice(2));
+  const words = process.argv.slice(2);
+  try {
+    await importCode(words);
+  } catch (error) {
+    process.stderr.write(`seawall: ${error instanceof Error ? error.message : String(error)}\n`);
+    return 2;
+  }
+  const said = native.cli(words);
   if (!said.startsWith('{')) return Number(said);
   try {
     return await redrive(said);

@@ -1,6 +1,7 @@
 /** A policy behind its handles: resolved at the first call, shared by every view of it. */
 
 import * as clock from './clock.js';
+import { follow } from './control.js';
 import { toMs } from './duration.js';
 import { ConfigError, guardNative } from './errors.js';
 import { emitRecords } from './events.js';
@@ -45,6 +46,11 @@ export function noteLoad(): void {
 export function forgetHandles(): void {
   generation += 1;
   defined.clear();
+}
+
+/** Resolves whatever code has defined under a name. */
+export function resolveAll(): void {
+  for (const core of defined.values()) core.resolve();
 }
 
 export class Core {
@@ -101,6 +107,8 @@ export class Core {
     const handle = guardNative(() => native.resolve(this.spec()));
     if (this.handle !== undefined) handles.unregister(this);
     if (this.label !== undefined) native.policyLabel(handle, this.label);
+    // What has a name can be steered from outside.
+    if (this.definition.name !== undefined) follow();
     handles.register(this, handle, this);
     this.handle = handle;
     this.resolvedIn = generation;

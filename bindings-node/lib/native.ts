@@ -30,6 +30,8 @@ export interface Native {
   watchNew(path: string, env: string | null): Handle;
   watchLook(watch: Handle, now: number): Loaded;
   watchDrop(watch: Handle): void;
+  controlIsOn(): boolean;
+  controlLook(now: number): Loaded;
   policySetMode(policy: Handle, mode: string, reason: string, author: string | null, expiresInMs: number | null, now: number): string;
   policySnapshot(policy: Handle, key: string | null, now: number): string;
   policyWorstCase(policy: Handle): string;

@@ -69,6 +69,9 @@ export const EVENTS = [
   'chaos.aborted',
   'dlq.fallback',
   'dlq.dropped',
+  'control.refused',
+  'chaos.started',
+  'chaos.ended',
 ] as const;
 
 export type EventName = (typeof EVENTS)[number];
@@ -186,6 +189,12 @@ export const EVENT_FIELDS: Readonly<Record<EventName, readonly [string, readonly
   'dlq.fallback': ['error', ['queue', 'letter_id', 'step', 'cause']],
   /** Letters were removed because of a limit: the queue is `full`, or they were too old (`age`). */
   'dlq.dropped': ['error', ['queue', 'letters', 'reason']],
+  /** The control file, or one entry of it, was refused: what was in force stays. */
+  'control.refused': ['error', ['path', 'reason']],
+  /** An experiment was laid over the policy by the control file. */
+  'chaos.started': ['warning', ['experiment', 'author', 'reason', 'until']],
+  /** Such an experiment is over, because of `off`, `expired`, `breaker_open` or `failure_ratio`: what it struck in this process, the calls meanwhile, and those of them that ended badly. */
+  'chaos.ended': ['warning', ['experiment', 'reason', 'attempts', 'struck', 'faults', 'latency_ms', 'calls', 'failed']],
 };
 
 /** The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy. Names in snake_case. */

@@ -6,6 +6,7 @@
 
 mod call;
 mod cli;
+mod control;
 mod error;
 mod isolate;
 mod policy;

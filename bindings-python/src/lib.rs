@@ -6,6 +6,7 @@
 mod call;
 mod cli;
 mod clock;
+mod control;
 mod error;
 mod fork;
 mod hot;
@@ -29,6 +30,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(queue::flush_letters, module)?)?;
     module.add_function(wrap_pyfunction!(queue::abandon_letters, module)?)?;
     cli::add_to(module)?;
+    control::add_to(module)?;
     fork::add_to(module)?;
     hot::add_to(module)?;
     policy::add_to(module)?;

@@ -10,14 +10,20 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from seawall import _asyncness, _native
+from seawall import _asyncness, _native, _plan
 from seawall._dead_letters import DeadLetterQueue
 from seawall._errors import SeawallError, StoreError
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """Runs a command; gives the code to exit with."""
-    code, request = _native.cli(list(sys.argv[1:] if args is None else args))
+    words = list(sys.argv[1:] if args is None else args)
+    try:
+        _import_code(words)
+    except (SeawallError, ImportError) as error:
+        print(f"seawall: {error}", file=sys.stderr)
+        return 2
+    code, request = _native.cli(words)
     if request is None:
         return code
     try:
@@ -26,6 +32,20 @@ def main(args: Sequence[str] | None = None) -> int:
         print(f"seawall: {error}", file=sys.stderr)
         # A store that fails is a finding; all else is a command that is wrong.
         return 1 if isinstance(error, StoreError) else 2
+
+
+def _import_code(words: Sequence[str]) -> None:
+    """Imports what `explain --import` names, so that the policies are there which it defines."""
+    if words[:1] != ["explain"]:
+        return
+    for place, word in enumerate(words):
+        name, equals, given = word.partition("=")
+        if name == "--import":
+            module = given if equals else "".join(words[place + 1 : place + 2])
+            # As `python -m` finds it: from the current directory too.
+            sys.path.insert(0, os.getcwd())
+            importlib.import_module(module)
+            _plan.resolve_all()
 
 
 def _redrive(request: str) -> int:

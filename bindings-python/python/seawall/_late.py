@@ -82,13 +82,15 @@ def registers() -> None:
     _logging_is_older = "logging" in sys.modules
 
 
-def load() -> None:
+def load(is_threaded: bool = False) -> None:
     """Imports all of them, and what else a call may import late, when a fork begins and another thread could be at it.
 
     An import holds a lock until it is over. In a forked child the thread that held it is gone, and whoever imports the same waits for ever: so
     nothing must be left to import there, and no import of these be under way.
+
+    is_threaded: whether there was another thread a moment ago.
     """
-    if threading.active_count() < 2:
+    if not is_threaded and threading.active_count() < 2:
         return
     for name in _MODULES:
         __import__(name)

@@ -227,7 +227,9 @@ class Written:
             native = _native.resolve(self._spec())
         except _native.NativeError as error:
             raise from_native(error) from None
-        if self.name is None and self.label is not None:
+        if self.name is not None:
+            _follow()
+        elif self.label is not None:
             native.set_label(self.label)
         info = json.loads(native.info())
         effective = info["parts"]
@@ -246,6 +248,19 @@ class Written:
             loads=loads,
             resets=resets,
         )
+
+
+def _follow() -> None:
+    # What has a name can be steered from outside. Imported here, for that module needs this one.
+    from seawall import _control
+
+    _control.follow()
+
+
+def resolve_all() -> None:
+    """Resolves whatever code has defined under a name."""
+    for written in list(_defined.values()):
+        written.plan(None)
 
 
 def _steps(code: dict[str, dict[str, Any]], effective: dict[str, Any]) -> tuple[tuple[bool, Any], ...]:

@@ -99,6 +99,9 @@ EventName = Literal[
     "chaos.aborted",
     "dlq.fallback",
     "dlq.dropped",
+    "control.refused",
+    "chaos.started",
+    "chaos.ended",
 ]
 
 # Every event.
@@ -132,6 +135,9 @@ EVENTS: Final[tuple[EventName, ...]] = (
     "chaos.aborted",
     "dlq.fallback",
     "dlq.dropped",
+    "control.refused",
+    "chaos.started",
+    "chaos.ended",
 )
 
 Strategy = Literal[
@@ -211,6 +217,9 @@ EVENT_FIELDS: Final[dict[EventName, tuple[str, tuple[str, ...]]]] = {
     "chaos.aborted": ("warning", ("reason",)),  # `abort_when` has ended the experiment, which injects nothing more: `breaker_open` or `failure_ratio`.
     "dlq.fallback": ("error", ("queue", "letter_id", "step", "cause",)),  # The store did not take the letter, and why; it went to the `second` store, or waits in `memory` to be written.
     "dlq.dropped": ("error", ("queue", "letters", "reason",)),  # Letters were removed because of a limit: the queue is `full`, or they were too old (`age`).
+    "control.refused": ("error", ("path", "reason",)),  # The control file, or one entry of it, was refused: what was in force stays.
+    "chaos.started": ("warning", ("experiment", "author", "reason", "until",)),  # An experiment was laid over the policy by the control file.
+    "chaos.ended": ("warning", ("experiment", "reason", "attempts", "struck", "faults", "latency_ms", "calls", "failed",)),  # Such an experiment is over, because of `off`, `expired`, `breaker_open` or `failure_ratio`: what it struck in this process, the calls meanwhile, and those of them that ended badly.
 }
 
 # The options of each strategy with their defaults as documentation shows them; `*` stands for every strategy.

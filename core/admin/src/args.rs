@@ -17,7 +17,171 @@ pub(crate) struct Seawall {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Dead letters: failed calls on record.
-    Dlq(Dlq),
+    Dlq(Box<Dlq>),
+    /// Chaos in every process of this host that was started with SEAWALL_CHAOS=allow.
+    Chaos(Chaos),
+    /// Circuits of every process of this host.
+    Breaker(Breaker),
+    /// A policy file: whether it is sound, and what its policies may cost at worst.
+    Check {
+        file: PathBuf,
+        /// Say it in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// A policy: the order of its strategies, and where each number comes from.
+    Explain {
+        policy: String,
+        /// The policy file; default $SEAWALL_CONFIG.
+        #[arg(long)]
+        file: Option<PathBuf>,
+        /// The environment whose tables go over the rest; default $SEAWALL_ENV.
+        #[arg(long)]
+        env: Option<String>,
+        /// Code that defines policies, to be imported first: a module of Python, a file of JavaScript.
+        #[arg(long, value_name = "CODE")]
+        import: Option<String>,
+        /// Say it in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What is wrong with the surroundings of Seawall on this host: variables, control file, policy file, stores.
+    Doctor {
+        /// Say it in JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Chaos {
+    /// Say it in JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: ChaosVerb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ChaosVerb {
+    /// Begin an experiment.
+    On(Box<ChaosOn>),
+    /// Experiments, and how far they are.
+    Ls,
+    /// End experiments, and say what they did.
+    Off {
+        /// Of this policy, or the experiment of this id.
+        #[arg(value_name = "POLICY", required_unless_present = "all")]
+        target: Option<String>,
+        /// Every one.
+        #[arg(long, conflicts_with = "target")]
+        all: bool,
+        /// Do not wait for what the processes say.
+        #[arg(long)]
+        no_wait: bool,
+    },
+    /// What an experiment did: what was injected, what each strategy did, what users felt.
+    Report {
+        /// Of this policy, or the experiment of this id; default: the latest.
+        #[arg(value_name = "POLICY")]
+        target: Option<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct ChaosOn {
+    /// The name of the policy.
+    pub(crate) policy: String,
+    /// The share of attempts that fail, such as 30%.
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) error: Option<String>,
+    /// How late the attempts struck are, such as 200ms..800ms; with --error they fail after that.
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) latency: Option<String>,
+    /// The share of attempts that are late, where none is to fail.
+    #[arg(long, value_name = "SHARE", conflicts_with = "error")]
+    pub(crate) rate: Option<String>,
+    /// For how long, 24h at most.
+    #[arg(long = "for", value_name = "DURATION")]
+    pub(crate) life: String,
+    /// The same seed has the same victims; default: one is drawn, and said.
+    #[arg(long)]
+    pub(crate) seed: Option<u64>,
+    /// When it strikes: "2m every 10m", or "Mon-Fri 09:00-17:00 Europe/Berlin".
+    #[arg(long)]
+    pub(crate) window: Option<String>,
+    /// The most that is struck of any 100 attempts in a row.
+    #[arg(long, value_name = "SHARE", default_value = "50%")]
+    pub(crate) max_share: String,
+    /// End it everywhere when a circuit opens: the policy's own, or that of another policy.
+    #[arg(long, value_name = "POLICY", num_args = 0..=1, default_missing_value = "")]
+    pub(crate) abort_when_open: Option<String>,
+    /// End it everywhere when so large a share of the last 50 calls of a process failed.
+    #[arg(long, value_name = "SHARE", default_value = "50%")]
+    pub(crate) abort_at: String,
+    /// Let it go on whatever share of calls fails.
+    #[arg(long, conflicts_with = "abort_at")]
+    pub(crate) no_abort: bool,
+    #[command(flatten)]
+    pub(crate) who: Who,
+    /// Why.
+    #[arg(long, default_value = "game day")]
+    pub(crate) reason: String,
+}
+
+#[derive(Args)]
+pub(crate) struct Who {
+    /// Who asks; default: the user.
+    #[arg(long)]
+    pub(crate) author: Option<String>,
+    /// Do not wait for what the processes say.
+    #[arg(long)]
+    pub(crate) no_wait: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct Breaker {
+    /// Say it in JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) verb: BreakerVerb,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum BreakerVerb {
+    /// What is held open, or was reset of late.
+    Ls,
+    /// Hold a circuit open.
+    Isolate {
+        policy: String,
+        /// Of this key, where the policy has keys.
+        #[arg(long)]
+        key: Option<String>,
+        /// For how long, seven days at most.
+        #[arg(long = "for", value_name = "DURATION")]
+        life: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        who: Who,
+    },
+    /// Close a circuit, and let go of what is held open.
+    Reset {
+        policy: String,
+        /// Of this key, where the policy has keys.
+        #[arg(long)]
+        key: Option<String>,
+        /// For how long processes may take it up.
+        #[arg(long = "for", value_name = "DURATION", default_value = "1m")]
+        life: String,
+        /// Why.
+        #[arg(long)]
+        reason: String,
+        #[command(flatten)]
+        who: Who,
+    },
 }
 
 #[derive(Args)]

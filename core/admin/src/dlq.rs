@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use seawall_dlq::{DlqError, Queue, Redrive, default_store_url, store_at};
+use seawall_runtime::ConfigError;
 use serde_json::{Value, json};
 
 use crate::args::{Dlq, Verb};
@@ -27,15 +28,21 @@ impl From<DlqError> for Failed {
     }
 }
 
+impl From<ConfigError> for Failed {
+    fn from(why: ConfigError) -> Self {
+        Self { code: 2, message: why.to_string() }
+    }
+}
+
 impl From<io::Error> for Failed {
     fn from(why: io::Error) -> Self {
         Self { code: 1, message: why.to_string() }
     }
 }
 
-type Ended = Result<Done, Failed>;
+pub(crate) type Ended = Result<Done, Failed>;
 
-const DONE: Ended = Ok(Done::Exit(0));
+pub(crate) const DONE: Ended = Ok(Done::Exit(0));
 
 /// Where, and how to say it.
 struct At {

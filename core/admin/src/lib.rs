@@ -3,14 +3,21 @@
 //! Exit codes: 0 for done, 1 for a finding or a failure, 2 for a command that is wrong. With `--json` all that is said on the standard output is JSON,
 //! a value a line.
 //!
+//! Code that `explain --import` names is imported by the package, before it comes here.
+//!
 //! Letters can be delivered again only by a function, which is written in the application's language. So `dlq redrive` with a handler comes
 //! back as [`Done::Redrive`]; the package calls the handler, and says by [`report`] how it went.
 #![forbid(unsafe_code)]
 
 mod args;
+mod breaker;
+mod chaos;
+mod control;
 mod dlq;
+mod doctor;
 mod filter;
 mod page;
+mod policies;
 mod progress;
 
 use std::ffi::OsString;
@@ -57,8 +64,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
             return Done::Exit(if wrong { 2 } else { 0 });
         }
     };
-    let Command::Dlq(dlq) = given.command;
-    match dlq::run(dlq, console) {
+    let done = match given.command {
+        Command::Dlq(dlq) => dlq::run(*dlq, console),
+        Command::Chaos(chaos) => chaos::run(chaos, console),
+        Command::Breaker(breaker) => breaker::run(breaker, console),
+        Command::Check { file, json } => policies::check(&file, json, console),
+        Command::Explain { policy, file, env, json, import: _ } => policies::explain(&policy, file, env, json, console),
+        Command::Doctor { json } => doctor::run(json, console),
+    };
+    match done {
         Ok(done) => done,
         Err(Failed { code, message }) => {
             let _ = writeln!(console.err, "seawall: {message}");

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::Console;
 
 /// Columns as wide as their longest cell; the last one is not padded.
-fn table(head: &[&str], rows: &[Vec<String>], console: &mut Console<'_>) -> io::Result<()> {
+pub(crate) fn table(head: &[&str], rows: &[Vec<String>], console: &mut Console<'_>) -> io::Result<()> {
     let widths: Vec<usize> = head
         .iter()
         .enumerate()
@@ -23,7 +23,7 @@ fn table(head: &[&str], rows: &[Vec<String>], console: &mut Console<'_>) -> io::
 }
 
 /// A value for people: texts without quotes, nothing as a dash, and no line breaks or control characters.
-fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),
@@ -37,7 +37,7 @@ fn short(value: &Value, most: usize) -> String {
     if text.chars().count() <= most { text } else { text.chars().take(most - 1).chain(['…']).collect() }
 }
 
-fn lines(values: &[Value], console: &mut Console<'_>) -> io::Result<()> {
+pub(crate) fn lines(values: &[Value], console: &mut Console<'_>) -> io::Result<()> {
     values.iter().try_for_each(|value| writeln!(console.out, "{value}"))
 }
 

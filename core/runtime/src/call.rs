@@ -335,9 +335,10 @@ impl Call {
     fn record(&mut self, event: &Event) -> String {
         match event {
             Event::Breaker(transition) => self.policy.counters.transition(transition.to),
-            Event::Chaos { .. } => {
+            Event::Chaos { injected, latency_ms, .. } => {
                 self.injected = true;
                 self.policy.counters.injection();
+                self.policy.strikes.note(*injected, *latency_ms);
             }
             _ => {}
         }

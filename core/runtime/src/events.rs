@@ -5,6 +5,7 @@ use seawall_engine::step::{Event, Injection, Transition};
 use seawall_engine::table::events::find;
 use serde_json::{Map, Value};
 
+use crate::control::Entry;
 use crate::mode::Mode;
 
 /// A record under construction.
@@ -105,6 +106,42 @@ pub(crate) fn reloaded(path: &str, changed: &[String]) -> Record {
 /// The record of a file of which nothing was taken.
 pub(crate) fn refused(path: &str, reason: &str) -> Record {
     record("config.refused", [("path", path.into()), ("reason", reason.into())])
+}
+
+/// The record of a control file, or of an entry in it, of which nothing was taken.
+pub(crate) fn control_refused(path: &str, reason: &str) -> Record {
+    record("control.refused", [("path", path.into()), ("reason", reason.into())])
+}
+
+/// The record of an experiment that somebody began by the control file.
+pub(crate) fn chaos_started(entry: &Entry) -> Record {
+    let until = jiff::Timestamp::from_millisecond(entry.until_ms).unwrap_or_default();
+    let fields = [
+        ("experiment", entry.id.as_str().into()),
+        ("author", entry.author.as_str().into()),
+        ("reason", entry.reason.as_str().into()),
+        ("until", format!("{until:.3}").into()),
+    ];
+    record("chaos.started", fields)
+}
+
+/// The record of its end, with what was counted meanwhile.
+pub(crate) fn chaos_ended(experiment: &str, reason: &str, counts: &Record) -> Record {
+    let count = |name: &str| counts.get(name).and_then(Value::as_u64).unwrap_or(0);
+    let calls = |outcome: &str| count(&format!("seawall_calls_total:{outcome}"));
+    let bad = ["failure", "timeout", "rejected"].map(calls).iter().sum::<u64>();
+    let all = bad + ["success", "fallback", "cancelled"].map(calls).iter().sum::<u64>();
+    let fields = [
+        ("experiment", experiment.into()),
+        ("reason", reason.into()),
+        ("attempts", count("attempts").into()),
+        ("struck", count("struck").into()),
+        ("faults", count("faults").into()),
+        ("latency_ms", count("latency_ms").into()),
+        ("calls", all.into()),
+        ("failed", bad.into()),
+    ];
+    record("chaos.ended", fields)
 }
 
 /// Adds what every record carries, and writes it as JSON.

@@ -15,6 +15,8 @@ use std::sync::atomic::AtomicU64;
 use seawall_engine::pipeline::Policy as EnginePolicy;
 use seawall_engine::policy::breaker::Breaker;
 
+use serde_json::Value;
+
 use crate::config::{Compiled, Parts, Spec};
 use crate::mode::Mode;
 use crate::policy::Policy;
@@ -24,14 +26,24 @@ use crate::state::KeyState;
 pub(crate) struct InForce {
     /// The options as written, code and file laid together.
     pub(crate) parts: Parts,
+    /// The options of chaos that hold, be they the policy's own or laid over them.
+    pub(crate) chaos: Option<Value>,
     pub(crate) compiled: Compiled,
     /// Differs from that of every whole before it.
     pub(crate) generation: u64,
 }
 
 impl InForce {
-    pub(crate) fn new(spec: &Spec, generation: u64, now: u64) -> Self {
-        Self { parts: spec.parts.clone(), compiled: spec.compile(now, generation), generation }
+    /// `overlay`: an experiment that was laid over the options from outside.
+    pub(crate) fn new(spec: &Spec, overlay: Option<&Value>, generation: u64, now: u64) -> Self {
+        let parts = spec.parts.clone();
+        let Some(overlay) = overlay else {
+            return Self { chaos: parts.get("chaos").cloned(), parts, compiled: spec.compile(now, generation), generation };
+        };
+        let mut laid = spec.clone();
+        // Written in a file, whatever language the policy is written in.
+        laid.parts.insert("chaos".into(), overlay.clone());
+        Self { parts, chaos: Some(overlay.clone()), compiled: laid.compile(now, generation), generation }
     }
 
     /// The mode of the option.
@@ -77,8 +89,9 @@ pub(crate) struct View {
     window: Arc<[AtomicU64]>,
     /// What differs from how it began, if anything does.
     mixed: Option<Box<EnginePolicy>>,
-    /// The policy whose circuits chaos watches.
+    /// The policy whose circuits chaos watches, and the seed of chaos.
     watches: Option<Arc<str>>,
+    chaos_seed: Option<u64>,
     is_pinned: bool,
 }
 
@@ -86,8 +99,8 @@ impl View {
     /// The newest whole, for a call of `state` that begins.
     pub(crate) fn of(policy: &Policy, state: &KeyState) -> Self {
         let (began, window) = newest(policy, state);
-        let watches = began.compiled.chaos_watches.clone();
-        let mut view = Self { seen: began.generation, began, window, mixed: None, watches, is_pinned: false };
+        let (watches, chaos_seed) = (began.compiled.chaos_watches.clone(), began.compiled.chaos_seed);
+        let mut view = Self { seen: began.generation, began, window, mixed: None, watches, chaos_seed, is_pinned: false };
         view.refresh(policy, state);
         view
     }
@@ -95,7 +108,8 @@ impl View {
     /// What another call that began with the same sees, before anything has changed.
     pub(crate) fn same(&self) -> Self {
         let (began, window) = (Arc::clone(&self.began), Arc::clone(&self.window));
-        Self { began, seen: self.seen, window, mixed: self.mixed.clone(), watches: self.watches.clone(), is_pinned: self.is_pinned }
+        let (mixed, watches) = (self.mixed.clone(), self.watches.clone());
+        Self { began, seen: self.seen, window, mixed, watches, chaos_seed: self.chaos_seed, is_pinned: self.is_pinned }
     }
 
     /// Takes up what has changed since the last step.
@@ -108,6 +122,7 @@ impl View {
         self.window = window;
         self.seen = newest.generation;
         self.watches.clone_from(&newest.compiled.chaos_watches);
+        self.chaos_seed = newest.compiled.chaos_seed;
         self.is_pinned = pin.is_some();
         if Arc::ptr_eq(&newest, &self.began) && pin.is_none() {
             self.mixed = None;
@@ -145,6 +160,6 @@ impl View {
 
     /// The seed of chaos.
     pub(crate) fn chaos_seed(&self) -> Option<u64> {
-        self.began.compiled.chaos_seed
+        self.chaos_seed
     }
 }

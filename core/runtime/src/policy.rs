@@ -11,9 +11,10 @@ use seawall_engine::policy::breaker::{Cell, State};
 use seawall_engine::step::Transition;
 use seawall_engine::table::layout::{budget, chaos};
 use seawall_engine::time::{MS, ceil_ms};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::config::{ConfigError, Dialect, Parts, Spec};
+use crate::control::Strikes;
 use crate::events;
 use crate::force::{InForce, View};
 use crate::keys::Keys;
@@ -46,6 +47,9 @@ pub struct Policy {
     calls: AtomicU64,
     pub(crate) chaos: Box<[AtomicU64]>,
     pub(crate) counters: Counters,
+    /// The experiment that the control file lays over the options.
+    pub(crate) overlay: Mutex<Option<Value>>,
+    pub(crate) strikes: Strikes,
     /// By whoever holds the values.
     stale: Mutex<BTreeMap<u32, Stale>>,
     /// Where isolates count on their own.
@@ -59,7 +63,7 @@ impl Policy {
             label: Mutex::new(None),
             written,
             dialect: spec.dialect,
-            force: RwLock::new(Arc::new(InForce::new(spec, 0, now))),
+            force: RwLock::new(Arc::new(InForce::new(spec, None, 0, now))),
             generation: AtomicU64::new(0),
             changes: AtomicU64::new(0),
             mode: Override::default(),
@@ -72,6 +76,8 @@ impl Policy {
             calls: AtomicU64::new(0),
             chaos: words(chaos::WORDS),
             counters: Counters::default(),
+            overlay: Mutex::default(),
+            strikes: Strikes::default(),
             stale: Mutex::default(),
             ports: Ports::default(),
         }
@@ -185,8 +191,8 @@ impl Policy {
         let states = self.keys.all();
         let mut force = self.force.write();
         let generation = force.generation + 1;
-        let mut next = InForce::new(spec, generation, now);
-        if force.parts.get("chaos") == next.parts.get("chaos") {
+        let mut next = InForce::new(spec, self.overlay.lock().as_ref(), generation, now);
+        if force.chaos == next.chaos {
             // An experiment that goes on keeps its end.
             next.compiled.engine.chaos.clone_from(&force.compiled.engine.chaos);
         }
@@ -245,6 +251,10 @@ impl Policy {
         self.changed();
         let record = events::mode_changed(from, mode, reason, author, expires_in_ms);
         Ok(events::complete(record, &self.label(), None, ""))
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
     pub(crate) fn is_keyed(&self) -> bool {

@@ -91,6 +91,7 @@ pub fn forget_stale_of(holder: u32) {
 /// calls under way is left in them: slots, places in queues and half-open permits are free. `chain`: the slots that the thread's own calls hold.
 pub fn inherit_all(chain: &[u64]) {
     all().iter().for_each(|policy| policy.inherit(chain));
+    crate::control::inherited();
 }
 
 pub(crate) fn test_seed() -> Option<u64> {
@@ -100,6 +101,22 @@ pub(crate) fn test_seed() -> Option<u64> {
 /// How often the circuits of the policy of this name have opened.
 pub(crate) fn openings(name: &str) -> u64 {
     REGISTRY.lock().named.get(name).map_or(0, |policy| policy.counters.openings())
+}
+
+/// The policy of this name, if it is in use.
+pub(crate) fn in_use(name: &str) -> Option<Arc<Policy>> {
+    REGISTRY.lock().named.get(name).map(Arc::clone)
+}
+
+/// Whether a policy is the one that its name finds; it is not once everything was forgotten.
+pub(crate) fn is_in_use(policy: &Arc<Policy>) -> bool {
+    policy.name.as_deref().and_then(in_use).is_some_and(|known| Arc::ptr_eq(&known, policy))
+}
+
+/// Lays an experiment over a policy, or takes it away, while no file is loaded; gives the tickets to be woken.
+pub(crate) fn lay_over(policy: &Policy, chaos: Option<Value>, now: u64) -> Vec<u64> {
+    let _registry = REGISTRY.lock();
+    policy.lay_over(chaos, now)
 }
 
 /// Every living policy.
@@ -220,7 +237,7 @@ fn contradiction(name: &str, known: &Parts, written: &Parts) -> ConfigError {
 }
 
 /// What a bare name means where no file is loaded: protection that needs no promise that the call may be repeated.
-fn default_parts() -> Parts {
+pub(crate) fn default_parts() -> Parts {
     let parts = json!({
         "circuit_breaker": {},
         "bulkhead": {"max_concurrent": 64, "max_queue": 64, "max_wait": "1s"},

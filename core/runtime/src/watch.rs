@@ -37,7 +37,7 @@ type Content = Result<Arc<str>, String>;
 
 /// What tells one state of a file from another without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mark {
+pub(crate) struct Mark {
     modified: Option<SystemTime>,
     size: u64,
     file: (u64, u64),
@@ -86,7 +86,7 @@ fn content_of(place: &Path) -> Option<Content> {
 
 impl Mark {
     /// Nothing where there is no regular file; a pipe would block whoever reads it.
-    fn of(place: &Path) -> Option<Self> {
+    pub(crate) fn of(place: &Path) -> Option<Self> {
         let found = std::fs::metadata(place).ok().filter(std::fs::Metadata::is_file)?;
         #[cfg(unix)]
         let file = (std::os::unix::fs::MetadataExt::dev(&found), std::os::unix::fs::MetadataExt::ino(&found));
@@ -97,7 +97,7 @@ impl Mark {
 
     /// Times of change are coarse: what is written twice within one tick, the size unchanged, has the same marks. So a file that
     /// changed a moment ago, or in the future, is read again.
-    fn is_young(&self) -> bool {
+    pub(crate) fn is_young(&self) -> bool {
         self.modified.is_none_or(|modified| SystemTime::now().duration_since(modified).map_or(true, |age| age < YOUNG))
     }
 }

@@ -39,6 +39,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "streams", events: &[], codes: &["timeout.idle"], metrics: &[] },
     Topic { name: "keys", events: &[], codes: &[], metrics: &["seawall_keys_*"] },
     Topic { name: "modes", events: &["mode.*"], codes: &[], metrics: &[] },
+    Topic { name: "control", events: &["control.*"], codes: &[], metrics: &[] },
     Topic { name: "reload", events: &["config.*"], codes: &["config.*"], metrics: &[] },
 ];
 

@@ -108,6 +108,19 @@ pub const EVENTS: &[EventRow] = &[
         &["queue", "letters", "reason"],
         "Letters were removed because of a limit: the queue is `full`, or they were too old (`age`).",
     ),
+    row("control.refused", "error", &["path", "reason"], "The control file, or one entry of it, was refused: what was in force stays."),
+    row(
+        "chaos.started",
+        "warning",
+        &["experiment", "author", "reason", "until"],
+        "An experiment was laid over the policy by the control file.",
+    ),
+    row(
+        "chaos.ended",
+        "warning",
+        &["experiment", "reason", "attempts", "struck", "faults", "latency_ms", "calls", "failed"],
+        "Such an experiment is over, because of `off`, `expired`, `breaker_open` or `failure_ratio`: what it struck in this process, the calls meanwhile, and those of them that ended badly.",
+    ),
 ];
 
 /// The row of `name`.

@@ -12,6 +12,9 @@ use super::{ConfigError, rules};
 pub(crate) struct File {
     pub(crate) path: String,
     pub(crate) policies: Policies,
+    /// What it says for every environment, and what each environment lays over that.
+    pub(crate) common: Policies,
+    pub(crate) environments: BTreeMap<String, Policies>,
 }
 
 impl File {
@@ -39,21 +42,18 @@ impl File {
         check_defaults(table.get("defaults"))?;
         let common = policies(table.get("policy"), "policy")?;
         validate(&common, "policy")?;
-        let mut chosen = None;
-        for (name, overlay) in environments(table.get("env"))? {
+        let environments = environments(table.get("env"))?;
+        for (name, overlay) in &environments {
             // Every environment is checked, not only the one in force: a slip must not wait for the day it is deployed.
-            let laid = lay_over(&common, overlay);
-            validate(&laid, &format!("env.{name}.policy"))?;
-            if env == Some(name.as_str()) {
-                chosen = Some(laid);
-            }
+            validate(&lay_over(&common, overlay), &format!("env.{name}.policy"))?;
         }
-        let policies = chosen.unwrap_or(common);
-        Ok(Self { path: path.to_owned(), policies })
+        let chosen = env.and_then(|env| environments.get(env)).map(|overlay| lay_over(&common, overlay));
+        let policies = chosen.unwrap_or_else(|| common.clone());
+        Ok(Self { path: path.to_owned(), policies, common, environments })
     }
 }
 
-type Policies = BTreeMap<String, Parts>;
+pub(crate) type Policies = BTreeMap<String, Parts>;
 
 fn validate(policies: &Policies, path: &str) -> Result<(), ConfigError> {
     for (name, parts) in policies {
@@ -75,11 +75,12 @@ fn only_in_code(parts: &Parts) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn lay_over(common: &Policies, overlay: Policies) -> Policies {
+/// An environment's tables over the common ones.
+pub(crate) fn lay_over(common: &Policies, overlay: &Policies) -> Policies {
     let mut laid = common.clone();
     for (name, parts) in overlay {
-        let target = laid.entry(name).or_default();
-        *target = merge(std::mem::take(target), &parts);
+        let target = laid.entry(name.clone()).or_default();
+        *target = merge(std::mem::take(target), parts);
     }
     laid
 }

@@ -114,6 +114,12 @@ fn validate_option(strategy: &str, name: &str, value: &Value, dialect: Dialect) 
     check(row.kind, value, dialect)
 }
 
+/// Whether parts that are of chaos alone may be in force, by the rules of a policy file.
+pub(crate) fn check_experiment(parts: &Parts) -> Result<(), ConfigError> {
+    validate_parts(parts, Dialect::File)?;
+    rules::check(parts, Dialect::File)
+}
+
 /// Checks a spec again after a file was laid over it.
 pub(crate) fn validate_effective(spec: &Spec) -> Result<(), ConfigError> {
     spec.validate().map_err(|error| spec.locate(error))

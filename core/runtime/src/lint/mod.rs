@@ -109,7 +109,13 @@ fn lint_parts(name: Option<String>, parts: Parts) -> Vec<Value> {
     lint_one(&Spec { name, dialect: crate::config::Dialect::File, seed: None, keyed: false, parts })
 }
 
-fn lint_one(spec: &Spec) -> Vec<Value> {
+/// The longest time and the most calls of options that no policy in use has.
+pub(crate) fn worst_case_of(spec: &Spec) -> WorstCase {
+    let compiled = spec.compile(crate::clock::now(), 0);
+    worst::of(&Subject { engine: &compiled.engine, spec, inner: &[] })
+}
+
+pub(crate) fn lint_one(spec: &Spec) -> Vec<Value> {
     let compiled = spec.compile(crate::clock::now(), 0);
     let subject = Subject { engine: &compiled.engine, spec, inner: &[] };
     let policy = spec.name.as_deref().unwrap_or("");
