@@ -9,7 +9,9 @@
 
 mod args;
 mod dlq;
+mod events;
 mod filter;
+mod metrics;
 mod page;
 mod progress;
 
@@ -19,6 +21,7 @@ use std::io::{BufRead, Write};
 use clap::Parser;
 use serde_json::Value;
 
+pub use metrics::announce;
 pub use progress::progress;
 
 use args::{Command, Seawall};
@@ -57,8 +60,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
             return Done::Exit(if wrong { 2 } else { 0 });
         }
     };
-    let Command::Dlq(dlq) = given.command;
-    match dlq::run(dlq, console) {
+    let done = match given.command {
+        Command::Dlq(dlq) => dlq::run(dlq, console),
+        Command::Events(asked) => events::run(asked, console),
+        Command::Metrics { store, openmetrics, json } => metrics::run(store, openmetrics, json, console),
+    };
+    match done {
         Ok(done) => done,
         Err(Failed { code, message }) => {
             let _ = writeln!(console.err, "seawall: {message}");

@@ -23,7 +23,7 @@ fn table(head: &[&str], rows: &[Vec<String>], console: &mut Console<'_>) -> io::
 }
 
 /// A value for people: texts without quotes, nothing as a dash, and no line breaks or control characters.
-fn cell(value: &Value) -> String {
+pub(crate) fn cell(value: &Value) -> String {
     let text = match value {
         Value::Null => "-".to_owned(),
         Value::String(text) => text.clone(),

@@ -9,7 +9,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("seawall-runtime", &["seawall-engine"]),
     ("seawall-dlq", &["seawall-engine"]),
     ("seawall-store-sqlite", &["seawall-dlq"]),
-    ("seawall-admin", &["seawall-dlq"]),
+    ("seawall-admin", &["seawall-dlq", "seawall-runtime"]),
     ("seawall", &["seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
     ("seawall-python", &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
     ("seawall-node", &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
