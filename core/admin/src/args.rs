@@ -17,7 +17,7 @@ pub(crate) struct Seawall {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Dead letters: failed calls on record.
-    Dlq(Dlq),
+    Dlq(Box<Dlq>),
     /// What processes logged as JSON lines, in order of time: all of it, or what has one correlation id.
     Events(Events),
     /// Prometheus text of the dead letters in a store. What calls count is in their own processes: `metrics()` tells it there.

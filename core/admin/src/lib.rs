@@ -61,7 +61,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
         }
     };
     let done = match given.command {
-        Command::Dlq(dlq) => dlq::run(dlq, console),
+        Command::Dlq(dlq) => dlq::run(*dlq, console),
         Command::Events(asked) => events::run(asked, console),
         Command::Metrics { store, openmetrics, json } => metrics::run(store, openmetrics, json, console),
     };

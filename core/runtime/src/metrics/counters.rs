@@ -8,7 +8,7 @@ use seawall_engine::policy::breaker::State;
 use seawall_engine::step::{Injection, Transition};
 
 use super::histogram::{Buckets, Histogram, Sampler, WEIGHT};
-use super::words::{self as at, STATES, TIMES, WORDS};
+use super::words::{self as at, COMMON, STATES, TIMES, WORDS};
 use crate::lanes::Lanes;
 use crate::turns::Turns;
 
@@ -69,13 +69,14 @@ pub(crate) fn retry_reason(before: Option<AttemptState>) -> usize {
     }
 }
 
-type Words = [AtomicU64; WORDS];
+type Words<const N: usize> = OnceLock<Box<[AtomicU64; N]>>;
 type Times = [OnceLock<Box<Histogram>>; TIMES];
 
 /// Relaxed throughout: each counter stands for itself.
 #[derive(Default)]
 pub(crate) struct Counters {
-    words: OnceLock<Box<Words>>,
+    common: Words<COMMON>,
+    rare: Words<{ WORDS - COMMON }>,
     times: OnceLock<Box<Times>>,
     /// What is counted by thread.
     pub(crate) lanes: Lanes,
@@ -85,16 +86,24 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    fn words(&self) -> &Words {
-        self.words.get_or_init(|| Box::new([const { AtomicU64::new(0) }; WORDS]))
+    /// The word at a place, if anybody wrote near it.
+    fn known(&self, place: usize) -> Option<&AtomicU64> {
+        match place.checked_sub(COMMON) {
+            None => self.common.get().map(|words| &words[place]),
+            Some(place) => self.rare.get().map(|words| &words[place]),
+        }
     }
 
     fn add(&self, place: usize, count: u64) {
-        self.words()[place].fetch_add(count, Ordering::Relaxed);
+        let word = match place.checked_sub(COMMON) {
+            None => &self.common.get_or_init(|| Box::new([const { AtomicU64::new(0) }; COMMON]))[place],
+            Some(place) => &self.rare.get_or_init(|| Box::new([const { AtomicU64::new(0) }; WORDS - COMMON]))[place],
+        };
+        word.fetch_add(count, Ordering::Relaxed);
     }
 
-    fn read(&self, places: impl Iterator<Item = usize>) -> u64 {
-        self.words.get().map_or(0, |words| places.map(|place| words[place].load(Ordering::Relaxed)).sum())
+    fn read(&self, places: std::ops::Range<usize>) -> u64 {
+        places.filter_map(|place| self.known(place)).map(|word| word.load(Ordering::Relaxed)).sum()
     }
 
     fn observe(&self, place: usize, ns: u64, weight: u64) {
@@ -188,8 +197,12 @@ impl Counters {
 
     /// A letter went another way than to its store, or others had to make room for it.
     pub(crate) fn letter_went(&self, aside: bool, dropped: u32) {
-        self.add(at::LETTER_FALLBACKS, aside.into());
-        self.add(at::LETTERS_DROPPED, dropped.into());
+        if aside {
+            self.add(at::LETTER_FALLBACKS, 1);
+        }
+        if dropped > 0 {
+            self.add(at::LETTERS_DROPPED, dropped.into());
+        }
     }
 
     pub(crate) fn overflow(&self) {
@@ -199,8 +212,8 @@ impl Counters {
     /// Everything that was counted, whoever counted it.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        if let Some(words) = self.words.get() {
-            totals.words = words.each_ref().map(|word| word.load(Ordering::Relaxed));
+        for (place, total) in totals.words.iter_mut().enumerate() {
+            *total = self.known(place).map_or(0, |word| word.load(Ordering::Relaxed));
         }
         let passed = self.lanes.passed() + self.turns.passed();
         totals.words[at::CALLS] += passed;
@@ -216,7 +229,7 @@ impl Counters {
 
     /// Only while no call runs.
     pub(crate) fn forget(&self) {
-        self.words.get().into_iter().flat_map(|words| words.iter()).for_each(|word| word.store(0, Ordering::Relaxed));
+        (0..WORDS).filter_map(|place| self.known(place)).for_each(|word| word.store(0, Ordering::Relaxed));
         self.times.get().into_iter().flat_map(|times| times.iter()).filter_map(OnceLock::get).for_each(|histogram| histogram.forget());
         self.lanes.forget();
         self.turns.forget();

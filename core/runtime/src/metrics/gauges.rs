@@ -8,6 +8,9 @@ use crate::force::View;
 use crate::policy::Policy;
 use crate::state::KeyState;
 
+/// Metric, label and value.
+type Look = (&'static str, Option<(&'static str, &'static str)>, f64);
+
 /// Sums over keys, and over policies that share a label. `None` where no policy has such a part.
 #[derive(Clone, Default)]
 pub(crate) struct Gauges {
@@ -112,8 +115,8 @@ impl Gauges {
         }
     }
 
-    /// Metric, label and value of each.
-    pub(crate) fn samples(&self) -> Vec<(&'static str, Option<(&'static str, &'static str)>, f64)> {
+    /// All of them that there are.
+    pub(crate) fn samples(&self) -> Vec<Look> {
         let mut samples = Vec::new();
         let mut put = |metric, label, value: u64| samples.push((metric, label, value as f64));
         if let Some(slots) = self.bulkhead {

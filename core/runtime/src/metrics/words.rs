@@ -89,6 +89,8 @@ pub(crate) const LETTERS_DROPPED: usize = offset(GROUPS, 10);
 pub(crate) const INJECTIONS: usize = offset(GROUPS, 11);
 pub(crate) const OVERFLOW: usize = offset(GROUPS, 12);
 pub(crate) const WORDS: usize = offset(GROUPS, GROUPS.len());
+/// The words that ordinary calls write; those behind them are rarely written, and made apart.
+pub(crate) const COMMON: usize = TRANSITIONS;
 /// Reasons of rejections.
 pub(crate) const REFUSED: usize = REFUSALS.len();
 
