@@ -202,16 +202,29 @@ export function deadline(otherwise?: number): number | undefined {
   return storage.getStore()?.remaining ?? otherwise;
 }
 
+/** A `traceparent` of the version that everybody reads; none of the zeros that stand for nothing. */
+const TRACE = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+let traceSource: (() => string | undefined) | undefined;
+
+/** Gives the trace of the span that the running code is in, where a tracer is instrumented: it stands before the caller's. Gives the one before. */
+export function useTraceSource(source: typeof traceSource): typeof traceSource {
+  const before = traceSource;
+  traceSource = source;
+  return before;
+}
+
 /** Headers that carry the context to the next service. */
 export function headers(): Record<string, string> {
   const here = scope();
   const found: Record<string, string> = {};
+  const trace = traceSource?.() ?? here?.traceparent;
+  if (trace !== undefined) found['traceparent'] = trace;
   if (here === undefined) return found;
   if (here.remaining !== undefined) found['x-seawall-deadline-ms'] = String(here.remaining);
   if (here.attempt > 0) found['x-seawall-attempt'] = String(here.attempt);
   if (here.correlationId !== undefined) found['x-correlation-id'] = here.correlationId;
   if (here.idempotencyKey !== undefined) found['idempotency-key'] = here.idempotencyKey;
-  if (here.traceparent !== undefined) found['traceparent'] = here.traceparent;
   return found;
 }
 
@@ -233,7 +246,7 @@ export function receive<T>(incoming: IncomingHeaders, fn: () => T, options: { tr
     const key = get('idempotency-key');
     if (key !== undefined && key.length <= 255) fields.idempotencyKey = key;
     const trace = get('traceparent');
-    if (trace !== undefined && /^[0-9a-f-]{55}$/.test(trace)) fields.traceparent = trace;
+    if (trace !== undefined && TRACE.test(trace)) fields.traceparent = trace;
   }
   return within(new FullScope(fields, scope()), fn);
 }

@@ -44,7 +44,9 @@ export interface Native {
   breakerIsolate(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
   breakerDisable(policy: Handle, key: string | null, reason: string, author: string | null, expiresInMs: number | null, now: number): string[];
   breakerReset(policy: Handle, key: string | null): string[];
-  metrics(): string;
+  metrics(open: boolean): string;
+  metricFamilies(): string;
+  announce(runtime: string): void;
   snapshot(): string;
   callNew(policy: Handle, key: string | null, correlationId: string, flags: number, deadlineMs: number, redrives: number): Handle;
   callWithin(call: Handle, chain: readonly number[]): number;
@@ -68,6 +70,8 @@ export interface Native {
   /** Nothing if each call has to be decided; else handle, bits of what is shared, limits of an attempt and of the call, number of the slots. */
   portAttach(policy: Handle, words: Uint32Array, now: number): number[];
   portRoll(port: Handle, now: number): number;
+  portNextMeasured(port: Handle): number;
+  portMeasured(port: Handle, ms: number): void;
   portIsCurrent(port: Handle): boolean;
   portSucceeded(port: Handle, generation: number, now: number): number;
   /** Generation and milliseconds plus one in one number, or -1 if the circuit refuses nobody. */
@@ -125,6 +129,7 @@ export interface Native {
 function load(): Native {
   const found = loadBinary() as Native;
   found.isolateBegin();
+  found.announce(`Node.js ${process.versions.node}`);
   return found;
 }
 

@@ -79,6 +79,8 @@ export class Port {
   readonly limitMs: number;
   readonly limitReason: number;
   private bucketEnd = 0;
+  /** Calls until the next one whose duration is measured. */
+  private untilMeasured: number;
   /** What was last refused for. */
   private opening: Refusal | undefined = undefined;
 
@@ -100,7 +102,21 @@ export class Port {
     const isTotal = totalMs >= 0 && (attemptMs < 0 || totalMs <= attemptMs);
     this.limitMs = isTotal ? totalMs : attemptMs;
     this.limitReason = isTotal ? TOTAL : ATTEMPT;
+    this.untilMeasured = native.portNextMeasured(handle);
     this.roll(clock.now());
+  }
+
+  /** Whether the call that begins now is measured, if it passes at once. */
+  isMeasured(): boolean {
+    this.untilMeasured -= 1;
+    if (this.untilMeasured > 0) return false;
+    this.untilMeasured = native.portNextMeasured(this.handle);
+    return true;
+  }
+
+  /** Such a call passed after so many milliseconds. */
+  measured(ms: number): void {
+    native.portMeasured(this.handle, ms);
   }
 
   /** Attaches to the policy of `core`; nothing if each of its calls has to be decided. */

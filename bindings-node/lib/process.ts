@@ -43,9 +43,12 @@ export function load(path = process.env['SEAWALL_CONFIG'], options: LoadOptions 
   settle(loaded);
 }
 
-/** All metrics as Prometheus text. */
-export function metrics(): string {
-  return native.metrics();
+/**
+ * All metrics of this process as Prometheus text: what a `/metrics` answers, with the content type `text/plain; version=0.0.4`. With `openMetrics` as OpenMetrics
+ * text, of the type `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+ */
+export function metrics(options: { openMetrics?: boolean } = {}): string {
+  return native.metrics(options.openMetrics === true);
 }
 
 /** The same by policy and metric. */

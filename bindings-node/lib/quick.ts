@@ -39,7 +39,7 @@ type AnyFunction = (...args: any[]) => any;
 
 /** The first attempt of a call, and the scope that its callee runs in. What the callee may never ask for is made when it is asked for. */
 export class FirstAttempt extends Scope {
-  private made: { id?: string; letters?: WrittenLetter[] } | undefined = undefined;
+  private made: { id?: string; letters?: WrittenLetter[]; measuredFrom?: number } | undefined = undefined;
 
   constructor(
     readonly port: Port,
@@ -97,6 +97,12 @@ export class FirstAttempt extends Scope {
     return this.port.hasBulkhead ? [...around, this.port.chain] : around;
   }
 
+  /** Its success is to be measured. */
+  measure(): this {
+    this.made = { measuredFrom: clock.now() };
+    return this;
+  }
+
   /** The handle of the call in the machine. */
   resume(): Handle {
     return this.port.resume(this.generation, this.before, this.started, this.correlationId);
@@ -118,6 +124,7 @@ export class FirstAttempt extends Scope {
     if (port.judgesResults && port.core.resultBitsOf(value) !== 0) return false;
     if (!port.succeed(this.generation)) return false;
     if (port.hasBulkhead) port.leave();
+    if (this.made?.measuredFrom !== undefined) port.measured(clock.now() - this.made.measuredFrom);
     taken.quick += 1;
     return true;
   }
@@ -162,10 +169,12 @@ function begin(port: Port, generation: number, outer: Scope | undefined): FirstA
   // Where a limit runs from it, to the instant; else it is told in reports only.
   if (port.limitMs >= 0) {
     const now = clock.now();
-    return new FirstAttempt(port, generation, port.begin(now), 0, outer, now + port.limitMs);
+    const first = new FirstAttempt(port, generation, port.begin(now), 0, outer, now + port.limitMs);
+    return port.isMeasured() ? first.measure() : first;
   }
   const now = clock.coarse();
-  return new FirstAttempt(port, generation, port.begin(now), Math.floor(now), outer, undefined);
+  const first = new FirstAttempt(port, generation, port.begin(now), Math.floor(now), outer, undefined);
+  return port.isMeasured() ? first.measure() : first;
 }
 
 /** The port of a policy that has changed is of no use any more; the next call looks for another. */

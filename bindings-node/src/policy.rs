@@ -187,8 +187,20 @@ pub fn stale_find(handle: u32, key: String, now: f64) -> Result<i64> {
 
 /// Prometheus text.
 #[napi]
-pub fn metrics() -> String {
-    seawall_runtime::metrics()
+pub fn metrics(open: bool) -> String {
+    if open { seawall_runtime::metrics_open() } else { seawall_runtime::metrics() }
+}
+
+/// All metrics as JSON, for collectors of other libraries.
+#[napi]
+pub fn metric_families() -> String {
+    seawall_runtime::families()
+}
+
+/// Says once what runs this, as metrics say it.
+#[napi]
+pub fn announce(runtime: String) {
+    seawall_admin::announce("node", runtime);
 }
 
 /// The same as JSON.

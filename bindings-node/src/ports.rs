@@ -64,6 +64,20 @@ pub fn port_roll(port: u32, now: f64) -> Result<f64> {
     Ok(PORTS.get(port)?.roll(nanoseconds(now)).map_or(f64::INFINITY, milliseconds))
 }
 
+/// After how many calls the next one is to be measured.
+#[napi]
+pub fn port_next_measured(port: u32) -> u32 {
+    PORTS.get(port).map_or(u32::MAX, |port| port.next_measured())
+}
+
+/// That call passed after so many milliseconds.
+#[napi]
+pub fn port_measured(port: u32, ms: f64) {
+    if let Ok(port) = PORTS.get(port) {
+        port.measured(nanoseconds(ms));
+    }
+}
+
 /// Whether the policy is still what the port was attached to.
 #[napi]
 pub fn port_is_current(port: u32) -> bool {

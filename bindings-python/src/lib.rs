@@ -16,10 +16,17 @@ mod watch;
 
 use pyo3::prelude::*;
 
+/// What runs this, as metrics say it: `CPython 3.12.4`.
+fn runtime() -> String {
+    let version = Python::version_str();
+    format!("CPython {}", version.split_whitespace().next().unwrap_or_default())
+}
+
 /// The module `seawall._native`.
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     seawall_store_sqlite::register();
+    seawall_admin::announce("python", runtime());
     module.add("NativeError", module.py().get_type::<error::NativeError>())?;
     module.add_class::<policy::Policy>()?;
     module.add_class::<call::Call>()?;

@@ -117,16 +117,22 @@ fn lint(spec: Option<&str>) -> PyResult<String> {
     }
 }
 
-/// All metrics as Prometheus text.
+/// All metrics as Prometheus text, or as OpenMetrics text. Stores are asked meanwhile, so the interpreter is let go.
 #[pyfunction]
-fn metrics() -> String {
-    seawall_runtime::metrics()
+fn metrics(py: Python<'_>, open: bool) -> String {
+    py.detach(|| if open { seawall_runtime::metrics_open() } else { seawall_runtime::metrics() })
+}
+
+/// All metrics as JSON, for collectors of other libraries.
+#[pyfunction]
+fn metric_families(py: Python<'_>) -> String {
+    py.detach(seawall_runtime::families)
 }
 
 /// The same as JSON.
 #[pyfunction]
-fn snapshot() -> String {
-    seawall_runtime::snapshot()
+fn snapshot(py: Python<'_>) -> String {
+    py.detach(seawall_runtime::snapshot)
 }
 
 /// Forgets every state and name.
@@ -142,6 +148,7 @@ pub(crate) fn add_to(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(load, module)?)?;
     module.add_function(wrap_pyfunction!(lint, module)?)?;
     module.add_function(wrap_pyfunction!(metrics, module)?)?;
+    module.add_function(wrap_pyfunction!(metric_families, module)?)?;
     module.add_function(wrap_pyfunction!(snapshot, module)?)?;
     module.add_function(wrap_pyfunction!(reset_all, module)?)
 }

@@ -176,7 +176,7 @@ impl Quick {
         if grip.draws() {
             let _ = grip.begin();
         }
-        grip.lane().rejected();
+        grip.lane().rejected(code);
         let mark = nested::mark::<E>();
         if self.known.load(Ordering::Relaxed) != mark {
             nested::make_known::<E>();
@@ -270,7 +270,11 @@ impl Held<'_> {
         let started = if self.started == 0 { clock::now() } else { self.started };
         let admitted =
             Admitted { started, permit: self.grip.cell().map(|_| Permit::plain(self.generation)), slot: self.grip.bulkhead().is_some() };
-        Call::resume(self.grip, correlation_id, flags, self.place, admitted)
+        let mut call = Call::resume(self.grip, correlation_id, flags, self.place, admitted);
+        if self.started == 0 {
+            call.unmeasured();
+        }
+        call
     }
 
     /// The policy was changed meanwhile: what the success counts for is the machine's to say.

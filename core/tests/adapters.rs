@@ -189,11 +189,11 @@ mod metrics {
             seawall::metrics::publish();
         });
         for (name, value) in [
-            ("seawall_calls_total{policy=counted,outcome=success}", 1),
-            ("seawall_calls_total{policy=counted,outcome=failure}", 1),
-            ("seawall_calls_total{policy=counted,outcome=rejected}", 1),
-            ("seawall_breaker_transitions_total{policy=counted,to=open}", 1),
-            ("seawall_breaker_state{policy=counted,state=open}", 1.0f64.to_bits()),
+            ("seawall_calls_total{lang=rust,outcome=success,policy=counted}", 1),
+            ("seawall_calls_total{lang=rust,outcome=failure,policy=counted}", 1),
+            ("seawall_calls_total{lang=rust,outcome=rejected,policy=counted,reason=breaker_open}", 1),
+            ("seawall_breaker_transitions_total{from=closed,lang=rust,policy=counted,to=open}", 1),
+            ("seawall_breaker_state{lang=rust,policy=counted,state=open}", 1.0f64.to_bits()),
         ] {
             assert_eq!(kept.read(name), Some(value), "{name}");
         }

@@ -101,7 +101,7 @@ test('metrics and snapshots count', async (t) => {
   await guard.run(fails).catch(() => undefined);
   assert.equal(guard.snapshot().counts['seawall_calls_total:success'], 1);
   assert.equal(guard.snapshot().counts['seawall_retries_total'], 1);
-  assert.match(seawall.metrics(), /seawall_calls_total\{policy="counted",outcome="failure"\} 1/);
+  assert.match(seawall.metrics(), /seawall_calls_total\{policy="counted",lang="node",outcome="failure"\} 1/);
   assert.equal(seawall.snapshot().counted['seawall_attempts_total:failure'], 2);
 });
 

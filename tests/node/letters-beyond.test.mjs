@@ -43,7 +43,7 @@ test('a full queue refuses, the second store takes the letter, and all of it is 
     ['dlq.written', undefined, undefined],
   ]);
   assert.deepEqual((await new DeadLetterQueue('orders', { store: second }).peek()).map((letter) => letter.args), [[2]]);
-  assert.match(metrics(), /seawall_dlq_fallback_total\{policy="beyond"\} 1/);
+  assert.match(metrics(), /seawall_dlq_fallback_total\{policy="beyond",lang="node"\} 1/);
 });
 
 test('a queue may drop its oldest letters, and says so', async (t) => {
@@ -55,7 +55,7 @@ test('a queue may drop its oldest letters, and says so', async (t) => {
   assert.deepEqual(dropped.map(({ queue, letters, reason }) => [queue, letters, reason]), [['orders', 1, 'full']]);
   const queue = new DeadLetterQueue('orders', { store });
   assert.deepEqual([(await queue.peek()).map((letter) => letter.args[0]), (await queue.stats()).dropped], [[3, 2], 1]);
-  assert.match(metrics(), /seawall_dlq_dropped_total\{policy="beyond"\} 1/);
+  assert.match(metrics(), /seawall_dlq_dropped_total\{policy="beyond",lang="node"\} 1/);
 });
 
 test('a store that comes back gets what waited in memory', async (t) => {

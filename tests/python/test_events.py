@@ -110,14 +110,16 @@ def test_json_lines() -> None:
     try:
         with pytest.raises(ConnectionError), seawall.correlate("line-1"):
             seawall.policy("lines", seawall.circuit_breaker(consecutive_failures=1)).call(down)
-        logger.warning("plain")
+        with seawall.correlate("line-2"):
+            logger.warning("plain")
     finally:
         logger.removeHandler(handler)
     lines = [json.loads(line) for line in sink.getvalue().splitlines()]
     opened = next(line for line in lines if line.get("event") == "breaker.opened")
     assert (opened["policy"], opened["correlation_id"], opened["severity"]) == ("lines", "line-1", "warning")
     assert opened["time"].endswith("Z")
-    assert lines[-1] == {"severity": "warning", "message": "plain", "logger": "seawall"}
+    assert lines[-1].pop("time").endswith("Z")
+    assert lines[-1] == {"severity": "warning", "message": "plain", "logger": "seawall", "correlation_id": "line-2"}
 
 
 def test_the_context_inside_a_call() -> None:

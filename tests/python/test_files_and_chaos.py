@@ -140,7 +140,7 @@ def test_metrics_in_both_forms() -> None:
     guard.call(down)
     assert guard.snapshot()["counts"]["seawall_retries_total"] == 1
     assert seawall.snapshot()["measured"]["seawall_fallbacks_total"] == 1
-    assert 'seawall_calls_total{policy="measured",outcome="fallback"} 1' in seawall.metrics()
+    assert 'seawall_calls_total{policy="measured",lang="python",outcome="fallback"} 1' in seawall.metrics()
 
 
 def test_reset_forgets_state_and_names() -> None:

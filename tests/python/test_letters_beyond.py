@@ -37,7 +37,7 @@ def test_a_full_queue_refuses_and_the_second_store_takes_the_letter(store: str, 
     call(part, 2)
     assert letters(events) == [("dlq.written", None, None), ("dlq.fallback", "second", "store.full"), ("dlq.written", None, None)]
     assert [letter.args for letter in DeadLetterQueue("orders", store=second).peek()] == [[2]]
-    assert 'seawall_dlq_fallback_total{policy="beyond"} 1' in seawall.metrics()
+    assert 'seawall_dlq_fallback_total{policy="beyond",lang="python"} 1' in seawall.metrics()
 
 
 def test_a_queue_may_drop_its_oldest_letters_and_says_so(store: str, events: list[dict[str, object]]) -> None:
@@ -51,7 +51,7 @@ def test_a_queue_may_drop_its_oldest_letters_and_says_so(store: str, events: lis
     queue = DeadLetterQueue("orders", store=store)
     assert [letter.args for letter in queue.peek()] == [[3], [2]]
     assert queue.stats().dropped == 1
-    assert 'seawall_dlq_dropped_total{policy="beyond"} 1' in seawall.metrics()
+    assert 'seawall_dlq_dropped_total{policy="beyond",lang="python"} 1' in seawall.metrics()
 
 
 def test_limits_are_checked_when_they_are_written() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 
@@ -14,6 +14,10 @@ from seawall._typing import Any, Optional, overload
 
 _correlation: ContextVar[str | None] = ContextVar("seawall_correlation", default=None)
 _deadline: ContextVar[_native.Due | None] = ContextVar("seawall_deadline", default=None)
+# The trace that a trusted caller told of (W3C Trace Context).
+_trace: ContextVar[str | None] = ContextVar("seawall_trace", default=None)
+# Gives the trace of the span that this code runs in, where a tracer is instrumented: it stands before the caller's.
+trace_source: Callable[[], str | None] | None = None
 # The letter that is being redriven here, and how often it was redriven.
 _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", default=(None, 0))
 
@@ -22,7 +26,7 @@ _redriven: ContextVar[tuple[str | None, int]] = ContextVar("seawall_redriven", d
 class Current:
     """What is known inside a guarded call. Outside of one, `attempt` is 0 and all else that is not in the context is None.
 
-    `attempt` counts from 1. `key` and `idempotency_key` are those of the call. `error` is the error that a fallback
+    `attempt` counts from 1; outside of a call it is what a trusted caller said of its own. `key` and `idempotency_key` are those of the call. `error` is the error that a fallback
     stands in for. `correlation_id` is the id of the context, if it has one.
     """
 
@@ -128,7 +132,7 @@ def deadline_ms() -> int:
 
 def headers() -> dict[str, str]:
     """Headers to send with a request, so that the next service continues this call: correlation id, deadline, attempt
-    number and idempotency key, each where it is known."""
+    number, idempotency key and `traceparent`, each where it is known."""
     here = current()
     found: dict[str, str] = {}
     left = deadline_ms()
@@ -140,7 +144,19 @@ def headers() -> dict[str, str]:
         found["x-correlation-id"] = here.correlation_id
     if here.idempotency_key is not None:
         found["idempotency-key"] = here.idempotency_key
+    trace = (trace_source() if trace_source is not None else None) or _trace.get()
+    if trace is not None:
+        found["traceparent"] = trace
     return found
+
+
+def _clean_trace(header: str) -> str | None:
+    """The header as it is, if it is one of the version that everybody reads; none of the zeros that stand for nothing."""
+    if len(header) != 55 or not set(header) <= set("0123456789abcdef-"):
+        return None
+    version, trace, span, flags = (*header.split("-"), "", "", "")[:4]
+    fits = (len(version), len(trace), len(span), len(flags)) == (2, 32, 16, 2)
+    return header if fits and version != "ff" and int(trace, 16) and int(span, 16) else None
 
 
 _LONGEST_MS = 86_400_000
@@ -150,8 +166,8 @@ _LONGEST_MS = 86_400_000
 def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, None, None]:
     """Continues what the headers of a request tell: `with seawall.receive(request.headers): ...`.
 
-    The correlation id is always taken (`x-correlation-id`, else `x-request-id`); the deadline and the idempotency key
-    only with `trust=True`, for callers of your own. Without an id one is made. Bad values are ignored.
+    The correlation id is always taken (`x-correlation-id`, else `x-request-id`); the deadline, the attempt, the idempotency
+    key and the `traceparent` only with `trust=True`, for callers of your own. Without an id one is made. Bad values are ignored.
     """
     if not isinstance(headers, Mapping) and not hasattr(headers, "items"):
         raise ConfigError(f"expected a mapping of headers, not {type(headers).__name__}", path="receive.headers")
@@ -166,11 +182,17 @@ def receive(headers: Mapping[str, str], trust: bool = False) -> Generator[None, 
         before = _due()
         limit_token = _deadline.set(_native.Due(due if before is None else min(due, before)))
     key = _native.clean_id(lower.get("idempotency-key", "")) if trust else None
-    if key is not None:
-        key_token = _say(Current(idempotency_key=key, correlation_id=_correlation.get(), _deadline=_due()))
+    attempt = lower.get("x-seawall-attempt", "") if trust else ""
+    number = int(attempt) if attempt.isascii() and attempt.isdigit() and len(attempt) <= 6 else 0
+    if key is not None or number:
+        key_token = _say(Current(attempt=number, idempotency_key=key, correlation_id=_correlation.get(), _deadline=_due()))
+    trace = _clean_trace(lower.get("traceparent", "")) if trust else None
+    trace_token = _trace.set(trace) if trace is not None else None
     try:
         yield
     finally:
+        if trace_token is not None:
+            _trace.reset(trace_token)
         if key_token is not None:
             _current.reset(key_token)
         if limit_token is not None:

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from seawall import _asyncness, _native
 from seawall._errors import ConfigError
 from seawall._late import json, logger
+from seawall._storms import storms
 from seawall._table import EVENT_FIELDS, EventName
 from seawall._typing import Any
 
@@ -100,6 +101,12 @@ def _write(event: Event, record: str) -> None:
     try:
         level = _LEVELS[event["severity"]]
         if logger.isEnabledFor(level):
+            dropped = storms.pass_by(event)
+            if dropped is None:
+                return
+            if dropped:
+                event = {**event, "dropped": dropped}
+                record = json.dumps(event)
             words = [f"{name}={value}" for name, value in event.items() if name not in ("event", "severity")]
             extra = {"seawall": event, "seawall_record": record, "correlation_id": event.get("correlation_id")}
             logger.log(level, "%s %s", event["event"], " ".join(words), extra=extra)

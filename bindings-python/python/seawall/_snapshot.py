@@ -7,8 +7,9 @@ from seawall._late import json
 from seawall._plan import Written
 from seawall._typing import Literal, TypedDict
 
-# Metric to value; a metric with a label has the label's value after a colon, as in "seawall_calls_total:success".
-Counts = dict[str, int]
+# Metric to value; a metric with labels has their values after colons, as in "seawall_calls_total:success". Counters are there without the
+# last ones too, as their sum.
+Counts = dict[str, float]
 
 
 class Ratios(TypedDict):
@@ -63,9 +64,12 @@ class Snapshot(TypedDict):
     chaos: Experiment | None
 
 
-def metrics() -> str:
-    """All metrics of this process as Prometheus text."""
-    return _native.metrics()
+def metrics(open_metrics: bool = False) -> str:
+    """All metrics of this process as Prometheus text: what a `/metrics` answers, with the content type `text/plain; version=0.0.4`.
+
+    With `open_metrics` as OpenMetrics text, of the type `application/openmetrics-text; version=1.0.0; charset=utf-8`.
+    """
+    return _native.metrics(open_metrics)
 
 
 def snapshot() -> dict[str, Counts]:

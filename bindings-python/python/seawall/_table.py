@@ -335,20 +335,40 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
 }
 
-# Each metric's type and its labels besides `policy`.
+# Each metric's type and its labels besides `policy` and `lang`.
 METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {
-    "seawall_calls_total": ("counter", ("outcome",)),  # Calls that ended: success, failure, timeout, rejected, cancelled, fallback.
-    "seawall_attempts_total": ("counter", ("outcome",)),  # Attempts that ended: success, failure, cancelled, ignored.
-    "seawall_retries_total": ("counter", ()),  # Attempts beyond the first.
-    "seawall_breaker_transitions_total": ("counter", ("to",)),  # Transitions of the circuit breaker, by the state entered.
-    "seawall_breaker_state": ("gauge", ("state",)),  # 1 for the state the circuit breaker is in, 0 for the others.
+    "seawall_calls_total": ("counter", ("outcome", "reason",)),  # Calls that ended: success, failure, timeout, cancelled, ignored, fallback, and rejected, which has a `reason`: breaker_open, bulkhead_full, rate_limited.
+    "seawall_call_duration_seconds": ("histogram", ("outcome",)),  # How long calls took, waits and retries included. Of calls that succeed at once on a fast path one in 64 is measured, and counts for 64.
+    "seawall_attempts_total": ("counter", ("outcome",)),  # Attempts that ended: success, failure, timeout, cancelled, ignored.
+    "seawall_attempt_duration_seconds": ("histogram", ("outcome",)),  # How long attempts took, the callee alone. Measured as the duration of calls is.
+    "seawall_retries_total": ("counter", ("reason",)),  # Attempts that repeat an earlier one, by what that ended with: failure, timeout, rejected. Hedges are counted apart.
+    "seawall_retry_wait_seconds": ("histogram", ("reason",)),  # Waits that were asked for before a retry.
+    "seawall_retry_budget_ratio": ("gauge", ()),  # The part of the retry budget's window that is left. Absent without a budget.
+    "seawall_breaker_transitions_total": ("counter", ("to", "from",)),  # Transitions of the circuit breaker, by the state entered and the state left.
+    "seawall_breaker_state": ("gauge", ("state",)),  # 1 for the state the circuit breaker is in, 0 for the others. Of a policy with keys: how many keys are in it.
+    "seawall_breaker_failure_ratio": ("gauge", ()),  # Failures among the calls in the circuit breaker's window, over the keys that have seen `minimum_throughput`. Absent until one has.
+    "seawall_breaker_window_calls": ("gauge", ()),  # Calls in the circuit breaker's window, over all keys.
     "seawall_bulkhead_in_flight": ("gauge", ()),  # Bulkhead slots in use.
+    "seawall_bulkhead_limit": ("gauge", ()),  # Bulkhead slots that there are, over all keys in use.
     "seawall_bulkhead_queued": ("gauge", ()),  # Calls waiting for a bulkhead slot.
-    "seawall_fallbacks_total": ("counter", ()),  # Calls that a fallback answered.
-    "seawall_dlq_written_total": ("counter", ()),  # Dead letters written.
+    "seawall_bulkhead_queue_limit": ("gauge", ()),  # Calls that may wait for a bulkhead slot, over all keys in use.
+    "seawall_bulkhead_wait_seconds": ("histogram", ()),  # How long calls waited for a slot that had to.
+    "seawall_hedges_total": ("counter", ("winner",)),  # Calls that were hedged, by the attempt that answered: primary, hedge, or none.
+    "seawall_fallbacks_total": ("counter", ("outcome",)),  # Steps of a fallback: success, failure.
+    "seawall_dlq_written_total": ("counter", ("queue", "reason",)),  # Dead letters written: why the retry stopped, else how the call ended: failure, timeout, rejected.
     "seawall_dlq_lost_total": ("counter", ()),  # Failed calls that could not be recorded.
     "seawall_dlq_fallback_total": ("counter", ()),  # Dead letters that their store did not take, and a later step of the chain did.
     "seawall_dlq_dropped_total": ("counter", ()),  # Dead letters removed because their queue was full, or they were too old.
-    "seawall_chaos_injections_total": ("counter", ()),  # Attempts that chaos struck.
+    "seawall_chaos_injections_total": ("counter", ("fault",)),  # Attempts that chaos struck: fault, outcome, latency, behavior.
+    "seawall_chaos_rules": ("gauge", ()),  # 1 while an experiment may strike in this process, else 0. Absent without one.
     "seawall_keys_overflow_total": ("counter", ()),  # Calls whose key found no room and shared the overflow state.
+    "seawall_dlq_letters": ("gauge", ("queue", "status",)),  # Dead letters in the queues that this process has opened: ready, leased, parked.
+    "seawall_dlq_oldest_letter_timestamp_seconds": ("gauge", ("queue",)),  # When the oldest ready dead letter was written, since 1970. Absent while there is none.
+    "seawall_dlq_redriven_total": ("counter", ("queue", "outcome",)),  # Deliveries of dead letters by this process: success, failure, skipped.
+    "seawall_dlq_store_errors_total": ("counter", ("store", "op",)),  # Operations that a dead-letter store failed.
+    "seawall_dlq_store_duration_seconds": ("histogram", ("store", "op",)),  # How long dead-letter stores took: append, claim, ack, nack.
+    "seawall_config_reloads_total": ("counter", ("outcome",)),  # Policy files loaded and refused: success, failure.
+    "seawall_config_last_reload_timestamp_seconds": ("gauge", ()),  # When a policy file was last loaded, since 1970. Absent without one.
+    "seawall_metrics_overflow_policies": ("gauge", ()),  # Policies whose label found no room: they share the label `_overflow`.
+    "seawall_build_info": ("gauge", ("version", "runtime",)),  # 1.
 }

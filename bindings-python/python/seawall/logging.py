@@ -6,8 +6,20 @@ import logging
 from typing import Any
 
 from seawall._context import current
+from seawall._errors import ConfigError
+from seawall._storms import storms
 
-__all__ = ["CorrelationFilter"]
+__all__ = ["CorrelationFilter", "limit_storms"]
+
+
+def limit_storms(per_second: int | None) -> None:
+    """Of one event of one policy so many lines a second, 10 if this is never called; None: all.
+
+    The next line says in `dropped` how many there were besides. Hooks hear every event. An event is what the logger `seawall` says.
+    """
+    if per_second is not None and per_second < 1:
+        raise ConfigError(f"expected a number from 1 on, or None, not {per_second!r}", path="limit_storms.per_second")
+    storms.per_second = per_second
 
 
 class CorrelationFilter(logging.Filter):

@@ -18,6 +18,20 @@ pub(crate) struct Seawall {
 pub(crate) enum Command {
     /// Dead letters: failed calls on record.
     Dlq(Box<Dlq>),
+    /// What processes logged as JSON lines, in order of time: all of it, or what has one correlation id.
+    Events(Events),
+    /// Prometheus text of the dead letters in a store. What calls count is in their own processes: `metrics()` tells it there.
+    Metrics {
+        /// Where letters are kept; default as for dlq.
+        #[arg(long, value_name = "URL")]
+        store: Option<String>,
+        /// As OpenMetrics text.
+        #[arg(long, conflicts_with = "json")]
+        openmetrics: bool,
+        /// Say it in JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Chaos in every process of this host that was started with SEAWALL_CHAOS=allow.
     Chaos(Chaos),
     /// Circuits of every process of this host.
@@ -182,6 +196,26 @@ pub(crate) enum BreakerVerb {
         #[command(flatten)]
         who: Who,
     },
+}
+
+/// What to read, and of what.
+#[derive(Args)]
+pub(crate) struct Events {
+    /// Files of JSON lines; default: the standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Only what has this correlation id, and the letters that have it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) corr: Option<String>,
+    /// Go on with what is written to the files from now on.
+    #[arg(long, short, requires = "files")]
+    pub(crate) follow: bool,
+    /// Where letters are kept; default as for dlq.
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Say it in JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Args)]

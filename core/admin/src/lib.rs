@@ -15,7 +15,9 @@ mod chaos;
 mod control;
 mod dlq;
 mod doctor;
+mod events;
 mod filter;
+mod metrics;
 mod page;
 mod policies;
 mod progress;
@@ -26,6 +28,7 @@ use std::io::{BufRead, Write};
 use clap::Parser;
 use serde_json::Value;
 
+pub use metrics::announce;
 pub use progress::progress;
 
 use args::{Command, Seawall};
@@ -71,6 +74,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>, console: &mut Console<'_>) 
         Command::Check { file, json } => policies::check(&file, json, console),
         Command::Explain { policy, file, env, json, import: _ } => policies::explain(&policy, file, env, json, console),
         Command::Doctor { json } => doctor::run(json, console),
+        Command::Events(asked) => events::run(asked, console),
+        Command::Metrics { store, openmetrics, json } => metrics::run(store, openmetrics, json, console),
     };
     match done {
         Ok(done) => done,

@@ -15,6 +15,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use serde::Deserialize;
 
+use crate::metrics::Meter;
 use crate::store::{DeadLetterStore, Evict, Usage};
 use crate::{DlqError, Query, State, time};
 
@@ -83,6 +84,7 @@ pub(crate) struct Books {
     pub(crate) lost: AtomicU64,
     /// Letters removed by the limits.
     pub(crate) dropped: AtomicU64,
+    pub(crate) meter: Meter,
     known: Mutex<Option<Known>>,
     swept: AtomicI64,
 }

@@ -30,6 +30,13 @@ pub(crate) fn books_of(queue: &str, url: &str) -> Arc<Books> {
     BOOKS.lock().entry((url.to_owned(), queue.to_owned())).or_default().clone()
 }
 
+/// The queues that this process has opened, with the URLs of their stores.
+pub(crate) fn opened() -> Vec<(Place, Arc<Books>)> {
+    let mut opened: Vec<_> = BOOKS.lock().iter().map(|(place, books)| (place.clone(), Arc::clone(books))).collect();
+    opened.sort_by(|(one, _), (other, _)| one.cmp(other));
+    opened
+}
+
 /// One queue of dead letters. Cheap to clone; every method blocks for the time of a disk write at most, or until the letter's
 /// `write_timeout` while other processes write.
 ///
@@ -69,6 +76,7 @@ impl Queue {
         let url = if store_url.is_empty() { default_store_url()? } else { store_url.to_owned() };
         let store = store_at(&url)?;
         let books = books_of(queue, &url);
+        books.meter.serve(&url, Arc::downgrade(&store));
         Ok(Self { name: queue.to_owned(), store, clock: Arc::new(time::wall_ms), books })
     }
 
@@ -181,7 +189,8 @@ impl Queue {
     /// Adds a letter to this queue's store, whatever it holds.
     pub(crate) fn append(&self, parcel: &Parcel, write: &Write) -> Result<RecordId, DlqError> {
         // A merged letter keeps the id that its writer got; `get` knows both.
-        match self.store.append(std::slice::from_ref(&parcel.record), write)?.first() {
+        let stored = self.books.meter.timed("append", || self.store.append(std::slice::from_ref(&parcel.record), write))?;
+        match stored.first() {
             Some(Appended::Stored(_) | Appended::Merged(_)) => Ok(parcel.record.id),
             None => Err(DlqError::failed("letter: the store acknowledged nothing")),
         }

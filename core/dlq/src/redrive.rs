@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use crate::failure::Failure;
 use crate::job::Progress;
+use crate::metrics::{Delivered, Meter};
 use crate::options::Options;
 use crate::redact::Rules;
 use crate::running::{LOOK_MS, Running};
@@ -185,6 +186,10 @@ impl Redrive {
         run.exhausted || run.report.stopped.is_some() || self.options.dry_run
     }
 
+    fn meter(&self) -> &Meter {
+        &self.queue.books().meter
+    }
+
     fn claim(&self) -> Result<Option<Claim>, DlqError> {
         let request = ClaimRequest {
             query: self.query.clone(),
@@ -193,7 +198,8 @@ impl Redrive {
             limit: 1,
             max_redrives: self.options.max_redrives,
         };
-        Ok(self.queue.store().claim(&request, self.queue.now())?.pop())
+        let claims = self.meter().timed("claim", || self.queue.store().claim(&request, self.queue.now()))?;
+        Ok(claims.into_iter().next_back())
     }
 
     fn deliver(&self, run: &mut Run, claim: Claim, now_ms: u64) -> Result<Option<String>, DlqError> {
@@ -261,17 +267,24 @@ impl Redrive {
             return Ok(kept);
         }
         let kept = if ok {
-            self.queue.store().ack(std::slice::from_ref(&held.token), Outcome::Archive, now)?
+            self.meter().timed("ack", || self.queue.store().ack(std::slice::from_ref(&held.token), Outcome::Archive, now))?
         } else {
             let park = self.options.max_redrives.is_some_and(|most| held.redrives >= most);
-            self.queue.store().nack(&[Nack { token: held.token.clone(), error, park, uncounted: false }], now)?
+            let nack = Nack { token: held.token.clone(), error, park, uncounted: false };
+            self.meter().timed("nack", || self.queue.store().nack(&[nack], now))?
         };
         run.held.remove(&token);
         let kept = kept == [true];
-        match (kept, ok) {
-            (true, true) => run.report.ok += 1,
-            (true, false) => run.report.failed += 1,
-            (false, _) => run.report.skipped += 1,
+        let how = match (kept, ok) {
+            (true, true) => Delivered::Ok,
+            (true, false) => Delivered::Failed,
+            (false, _) => Delivered::Skipped,
+        };
+        self.meter().delivered(how);
+        match how {
+            Delivered::Ok => run.report.ok += 1,
+            Delivered::Failed => run.report.failed += 1,
+            Delivered::Skipped => run.report.skipped += 1,
         }
         Ok(kept)
     }

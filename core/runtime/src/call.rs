@@ -13,7 +13,8 @@ use crate::config::ConfigError;
 use crate::events;
 use crate::force::View;
 use crate::grip::{Grip, Place};
-use crate::metrics::CallEnd;
+use crate::measure::Measure;
+use crate::metrics::{self, CallEnd};
 use crate::mode::Mode;
 use crate::policy::Policy;
 use crate::state::KeyState;
@@ -87,6 +88,7 @@ pub struct Call {
     error_types: Vec<String>,
     injected: bool,
     counted: usize,
+    measure: Measure,
     failure: Option<Failure>,
     now: u64,
 }
@@ -131,6 +133,7 @@ impl Call {
             error_types: Vec::new(),
             injected: false,
             counted: 0,
+            measure: Measure::default(),
             failure: None,
             now: 0,
         })
@@ -159,10 +162,16 @@ impl Call {
             error_types: Vec::new(),
             injected: false,
             counted: 0,
+            measure: Measure::since(admitted.started),
             failure: None,
             now: 0,
             policy: Arc::clone(policy),
         }
+    }
+
+    /// Says that nobody knows when the first attempt began: neither it nor the call is measured.
+    pub fn unmeasured(&mut self) {
+        self.measure = Measure::never();
     }
 
     /// Says which correlation id it has, before its first input.
@@ -182,6 +191,7 @@ impl Call {
 
     /// Begins. A call keeps the mode it begins in.
     pub fn start(&mut self, now: u64) -> Vec<Op> {
+        self.measure.begin(now);
         self.call.set_mode(self.said.unwrap_or_else(|| self.policy.mode(now)));
         self.step(now, Input::Start)
     }
@@ -254,7 +264,8 @@ impl Call {
 
     /// The dead letter was written, or was not.
     pub fn letter_ended(&mut self, now: u64, ok: bool) -> Vec<Op> {
-        self.policy.counters.letter(ok);
+        let reason = self.call.reason().unwrap_or_else(|| self.failed_end().name());
+        self.policy.counters.letter(ok, reason);
         self.step(now, Input::LetterEnded(ok))
     }
 
@@ -297,10 +308,8 @@ impl Call {
     fn count_attempts(&mut self) {
         let attempts = self.call.attempts();
         while let Some(attempt) = attempts.get(self.counted).filter(|attempt| attempt.state != AttemptState::Running) {
-            self.policy.counters.attempt(attempt.state);
-            if attempt.number > 1 {
-                self.policy.counters.retry();
-            }
+            let ns = attempt.ended.filter(|_| self.measure.knows(attempt.number)).map(|ended| ended.saturating_sub(attempt.started));
+            self.policy.counters.attempt(attempt.state, ns);
             self.counted += 1;
         }
     }
@@ -310,12 +319,19 @@ impl Call {
         let ms = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
         match output {
             Output::Start { attempt, deadline_ms, latency_ms, injected } => {
+                self.measure.started(&self.policy.counters, self.now);
                 op(0, [attempt.into(), deadline_ms.map_or(-1, ms), ms(latency_ms), injected_arg(injected)])
             }
             Output::Cancel(attempt) => op(1, [attempt.into(), 0, 0, 0]),
-            Output::Sleep(reason, wait) => op(2, [reason as i64, ms(wait), 0, 0]),
+            Output::Sleep(reason, wait) => {
+                self.measure.sleeps(&self.policy.counters, reason, wait);
+                op(2, [reason as i64, ms(wait), 0, 0])
+            }
             Output::Timer(reason, attempt, wait) => op(3, [reason as i64, attempt.into(), ms(wait), 0]),
-            Output::Park(ticket) => op(PARK, [ms(ticket), 0, 0, 0]),
+            Output::Park(ticket) => {
+                self.measure.parked(self.now);
+                op(PARK, [ms(ticket), 0, 0, 0])
+            }
             Output::Wake(ticket) => Op::wake(ticket),
             Output::Failed(failure) => {
                 self.failure = Some(failure);
@@ -325,7 +341,7 @@ impl Call {
             Output::Fallback(step) => op(8, [step_arg(step), 0, 0, 0]),
             Output::Behavior(attempt) => op(11, [attempt.into(), 0, 0, 0]),
             Output::Finish(finish) => {
-                self.policy.counters.call(self.call_end(finish));
+                self.finish(finish);
                 op(9, finish_args(finish))
             }
             Output::Event(event) => Op { code: 10, args: [0; 4], record: Some(self.record(&event)) },
@@ -334,11 +350,18 @@ impl Call {
 
     fn record(&mut self, event: &Event) -> String {
         match event {
-            Event::Breaker(transition) => self.policy.counters.transition(transition.to),
+            Event::Breaker(transition) => self.policy.counters.transition(transition),
             Event::Chaos { injected, latency_ms, .. } => {
                 self.injected = true;
-                self.policy.counters.injection();
+                self.policy.counters.injection(*injected, *latency_ms);
                 self.policy.strikes.note(*injected, *latency_ms);
+            }
+            Event::FallbackUsed { .. } => self.policy.counters.fallback(true),
+            Event::FallbackFailed { .. } => self.policy.counters.fallback(false),
+            Event::HedgeStarted { .. } => self.measure.hedges(),
+            Event::RetryScheduled { attempt, .. } => {
+                let before = self.call.attempts().get(*attempt as usize - 1).map(|attempt| attempt.state);
+                self.measure.retries(metrics::retry_reason(before));
             }
             _ => {}
         }
@@ -356,15 +379,34 @@ impl Call {
         events::complete(record, &self.policy.label(), self.key.as_deref(), &self.correlation_id)
     }
 
-    fn call_end(&self, finish: Finish) -> CallEnd {
-        match (finish, self.failure.map(|failure| failure.how)) {
-            (Finish::Value(_), _) => CallEnd::Success,
-            (Finish::Fallback(_), _) => CallEnd::Fallback,
-            (Finish::Cancelled, _) => CallEnd::Cancelled,
-            (Finish::Error, Some(How::Ours(code))) if code.starts_with("timeout.") => CallEnd::Timeout,
-            (Finish::Error, Some(How::Ours(_))) => CallEnd::Rejected,
-            (Finish::Error, _) => CallEnd::Failure,
+    /// Counts the end of the call.
+    fn finish(&mut self, finish: Finish) {
+        let counters = &self.policy.counters;
+        let end = match finish {
+            Finish::Value(_) => CallEnd::Success,
+            Finish::Fallback(_) => CallEnd::Fallback,
+            Finish::Cancelled => CallEnd::Cancelled,
+            Finish::Error => self.failed_end(),
+        };
+        counters.call(end, self.measure.call_ns(self.now));
+        if self.measure.is_hedged() {
+            let winner = if let Finish::Value(attempt) = finish { Some(attempt) } else { None };
+            counters.hedged(winner);
         }
+    }
+
+    /// How a call ends whose error surfaces.
+    fn failed_end(&self) -> CallEnd {
+        match self.failure.map(|failure| failure.how) {
+            Some(How::Ours(code)) if code.starts_with("timeout.") => CallEnd::Timeout,
+            Some(How::Ours(code)) => CallEnd::Rejected(metrics::refusal(code)),
+            Some(How::Attempt(number)) if self.attempt_state(number) == Some(AttemptState::Ignored) => CallEnd::Ignored,
+            _ => CallEnd::Failure,
+        }
+    }
+
+    fn attempt_state(&self, number: u32) -> Option<AttemptState> {
+        self.call.attempts().get(number.checked_sub(1)? as usize).map(|attempt| attempt.state)
     }
 
     /// Milliseconds left of the call, rounded down; -1 if it is not limited.

@@ -255,8 +255,20 @@ impl Grip {
     }
 
     /// Counts a call that was turned away, likewise.
-    pub fn reject_in_turn(&self) {
-        self.policy.counters.turns.reject();
+    pub fn reject_in_turn(&self, code: &str) {
+        self.policy.counters.turns.reject(crate::metrics::refusal(code));
+    }
+
+    /// Whether the call that begins now is one of those whose duration is measured, of threads that take turns.
+    #[inline]
+    #[must_use]
+    pub fn is_measured(&self) -> bool {
+        self.policy.counters.sampler.is_due()
+    }
+
+    /// Such a call passed after so many nanoseconds.
+    pub fn measured(&self, ns: u64) {
+        self.policy.counters.sample(ns);
     }
 
     /// Where this thread counts.
@@ -287,7 +299,7 @@ impl Grip {
     /// Counts a transition that a result without the machine has caused; gives its record.
     #[must_use]
     pub fn announce(&self, transition: &Transition) -> String {
-        self.policy.counters.transition(transition.to);
+        self.policy.counters.transition(transition);
         events::complete(events::transition(transition), &self.policy.label(), None, "")
     }
 }

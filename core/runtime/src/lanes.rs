@@ -11,6 +11,8 @@ use std::sync::{Arc, OnceLock};
 use crossbeam_utils::CachePadded;
 use parking_lot::Mutex;
 
+use crate::metrics::REFUSED;
+
 /// Lanes of a policy, a power of two; the last one is shared.
 const LANES: usize = 32;
 const SHARED: usize = LANES - 1;
@@ -57,7 +59,7 @@ fn take_number() -> usize {
 pub(crate) struct Words {
     begun: AtomicU64,
     passed: AtomicU64,
-    rejected: AtomicU64,
+    rejected: [AtomicU64; REFUSED],
 }
 
 /// All lanes of one policy.
@@ -117,9 +119,9 @@ impl Lanes {
         self.sum(|words| &words.passed)
     }
 
-    /// Calls that were turned away.
-    pub(crate) fn rejected(&self) -> u64 {
-        self.sum(|words| &words.rejected)
+    /// Calls that were turned away for the reason at this place among the metrics'.
+    pub(crate) fn rejected(&self, reason: usize) -> u64 {
+        self.sum(|words| &words.rejected[reason])
     }
 
     /// Only while no call runs.
@@ -127,7 +129,7 @@ impl Lanes {
         for lane in self.all() {
             lane.begun.store(0, Ordering::Relaxed);
             lane.passed.store(0, Ordering::Relaxed);
-            lane.rejected.store(0, Ordering::Relaxed);
+            lane.rejected.iter().for_each(|word| word.store(0, Ordering::Relaxed));
         }
     }
 }
@@ -159,8 +161,8 @@ impl Lane<'_> {
 
     /// Counts a call that was turned away.
     #[inline]
-    pub fn rejected(self) {
-        self.up(&self.words.rejected);
+    pub fn rejected(self, code: &str) {
+        self.up(&self.words.rejected[crate::metrics::refusal(code)]);
     }
 }
 
@@ -178,12 +180,12 @@ mod tests {
                         for _ in 0..1_000 {
                             lane(lanes.table()).passed();
                         }
-                        lane(lanes.table()).rejected();
+                        lane(lanes.table()).rejected("circuit.open");
                     });
                 }
             });
         }
         assert_eq!(lanes.passed(), 3 * (LANES as u64 + 8) * 1_000);
-        assert_eq!(lanes.rejected(), 3 * (LANES as u64 + 8));
+        assert_eq!(lanes.rejected(0), 3 * (LANES as u64 + 8));
     }
 }

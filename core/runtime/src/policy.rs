@@ -19,7 +19,7 @@ use crate::events;
 use crate::force::{InForce, View};
 use crate::keys::Keys;
 use crate::lint::WorstCase;
-use crate::metrics::Counters;
+use crate::metrics::{self, Counters, REFUSED};
 use crate::mode::{Mode, Override};
 use crate::ports::Ports;
 use crate::stale::Stale;
@@ -92,6 +92,13 @@ impl Policy {
     /// Labels an unnamed policy in events, metrics and errors; the first label stays.
     pub fn set_label(&self, label: &str) {
         self.label.lock().get_or_insert_with(|| label.to_owned());
+    }
+
+    /// The queue of its dead letters, as metrics name it.
+    pub(crate) fn queue(&self) -> String {
+        let force = self.force();
+        let named = force.parts.get("dead_letter").and_then(|part| part.get("queue")?.as_str());
+        named.map_or_else(|| self.label(), str::to_owned)
     }
 
     /// What a driver needs to know, as JSON: `label`, `keyed`, `parts` in force, `mode` of the option, `stale` (whether good values are kept),
@@ -172,7 +179,8 @@ impl Policy {
     #[must_use]
     pub fn quick_calls(&self) -> u64 {
         let (lanes, turns) = (&self.counters.lanes, &self.counters.turns);
-        lanes.passed() + lanes.rejected() + turns.passed() + turns.rejected()
+        let rejected: u64 = (0..REFUSED).map(|reason| lanes.rejected(reason) + turns.rejected(reason)).sum();
+        lanes.passed() + turns.passed() + rejected
     }
 
     /// Whether a mode was set by hand and holds.
@@ -436,13 +444,19 @@ impl Policy {
     }
 
     fn admin_record(&self, transition: Transition, key: Option<&str>, by: Option<(&str, Option<&str>)>) -> String {
-        self.counters.transition(transition.to);
+        self.counters.transition(&transition);
         let mut record = events::transition(&transition);
         if let Some((reason, author)) = by {
             record.insert("reason".into(), reason.into());
             record.insert("author".into(), author.into());
         }
         events::complete(record, &self.label(), key, "")
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        metrics::retire(self);
     }
 }
 

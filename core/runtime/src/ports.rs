@@ -374,6 +374,17 @@ impl HeldPort {
         transition.map_or(Counted::Done, |transition| Counted::Told(self.grip.announce(&transition)))
     }
 
+    /// After how many calls that pass at once the next one is to be measured. Drawn anew each time.
+    #[must_use]
+    pub fn next_measured(&self) -> u32 {
+        u32::try_from(self.policy().counters.sampler.gap()).unwrap_or(u32::MAX)
+    }
+
+    /// Such a call passed after so many nanoseconds.
+    pub fn measured(&self, ns: u64) {
+        self.grip.measured(ns);
+    }
+
     /// Turns a call away, if the circuit is open or isolated: the generation, and in how many milliseconds another call makes sense. Only of
     /// policies in which nobody has to be asked what comes after a rejection.
     #[must_use]
@@ -385,7 +396,7 @@ impl HeldPort {
         let cell = self.grip.cell()?;
         let refusal = cell.refuse_plain(now)?;
         cell.count_refusal(&refusal, now);
-        self.policy().counters.call(CallEnd::Rejected);
+        self.policy().counters.call(CallEnd::Rejected(0), None);
         Some((refusal.generation, refusal.retry_after_ms))
     }
 

@@ -46,6 +46,8 @@ pub struct Begun {
     /// The generation of the closed circuit that let it pass.
     generation: Option<u32>,
     slot: bool,
+    /// Whether `started` is exact, and the success is to be measured.
+    measured: bool,
 }
 
 impl Begun {
@@ -53,7 +55,7 @@ impl Begun {
     #[inline]
     #[must_use]
     pub fn nothing() -> Self {
-        Self { place: Place::default(), started: 0, due: 0, generation: None, slot: false }
+        Self { place: Place::default(), started: 0, due: 0, generation: None, slot: false, measured: false }
     }
 
     /// When the nearest limit of time passes, in nanoseconds of the clock; 0 if there is none.
@@ -140,8 +142,9 @@ pub fn begin(grip: &Grip, begun: &mut Begun, quiet: impl FnOnce() -> bool) -> St
         begun.place = grip.begin_in_turn();
     }
     let limits = grip.limits();
-    // How long an attempt took that failed is told to within a tick. A limit is kept to the instant.
-    begun.started = if limits.are_some() { clock::now() } else { clock::coarse() };
+    // How long an attempt took that failed is told to within a tick. A limit is kept to the instant, and of those that succeed some are measured.
+    begun.measured = grip.is_measured();
+    begun.started = if begun.measured || limits.are_some() { clock::now() } else { clock::coarse() };
     begun.due = limits.due(begun.started);
     if let Some((budget, words)) = grip.budget() {
         budget.deposit(words, begun.started);
@@ -180,7 +183,7 @@ fn answers_alone(grip: &Grip) -> bool {
 }
 
 fn turned_away(grip: &Grip, refused: Refused) -> Start {
-    grip.reject_in_turn();
+    grip.reject_in_turn(refused.code);
     Start::Refused(refused)
 }
 
@@ -202,6 +205,9 @@ pub fn succeed(grip: &Grip, begun: &Begun) -> (Success, Option<u64>) {
         ticket = grip.bulkhead().and_then(|(bulkhead, word, waiters)| bulkhead.leave(word, waiters));
     }
     grip.pass_in_turn();
+    if begun.measured {
+        grip.measured(clock::now().saturating_sub(begun.started));
+    }
     (success, ticket)
 }
 

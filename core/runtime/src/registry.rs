@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::clock;
 use crate::config::{ConfigError, File, Parts, Spec, merge};
 use crate::policy::Policy;
-use crate::{change, events};
+use crate::{change, events, metrics};
 
 #[derive(Default)]
 struct Registry {
@@ -52,20 +52,30 @@ pub struct Loaded {
     pub tickets: Vec<u64>,
 }
 
+impl Loaded {
+    /// Whether the file is in force now, and was not refused.
+    fn is_taken(&self) -> bool {
+        !self.events.iter().any(|record| record.contains("\"config.refused\""))
+    }
+}
+
 /// Loads a policy file: what is resolved later follows it, and what is in use changes at once, all of it or nothing. A file that
 /// would change what a policy in use is (its set of strategies, a scope) is refused by an event, and everything stays.
 ///
 /// # Errors
 /// Names the place in the file. Nothing of a bad file is taken, and the file before stays in force.
 pub fn load(path: &str, env: Option<&str>, now: u64) -> Result<Loaded, ConfigError> {
-    let file = File::read(path, env)?;
-    REGISTRY.lock().load(file, now)
+    let loaded = File::read(path, env).and_then(|file| REGISTRY.lock().load(file, now));
+    metrics::file_read(loaded.as_ref().is_ok_and(Loaded::is_taken));
+    loaded
 }
 
 /// The same for the text of a file that is watched, or why it has none: a bad file is refused by an event.
 pub(crate) fn reload(path: &str, text: Result<&str, &str>, env: Option<&str>, now: u64) -> Loaded {
     let file = text.map_err(|why| ConfigError::new(path, why)).and_then(|text| File::parse(path, text, env));
-    file.and_then(|file| REGISTRY.lock().load(file, now)).unwrap_or_else(|error| {
+    let loaded = file.and_then(|file| REGISTRY.lock().load(file, now));
+    metrics::file_read(loaded.as_ref().is_ok_and(Loaded::is_taken));
+    loaded.unwrap_or_else(|error| {
         let record = events::complete(events::refused(path, &error.to_string()), "", None, "");
         Loaded { events: vec![record], tickets: Vec::new() }
     })
@@ -80,6 +90,8 @@ pub fn reset_all(seed: Option<u64>) {
     IS_SEEDED.store(seed.is_some(), Ordering::Relaxed);
     registry.all.retain(|policy| policy.strong_count() > 0);
     registry.all.iter().filter_map(Weak::upgrade).for_each(|policy| policy.forget());
+    drop(registry);
+    metrics::forget();
 }
 
 /// A holder of stale values is gone, and all its values with it.

@@ -2,10 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::metrics::REFUSED;
+
 #[derive(Default)]
 pub(crate) struct Turns {
     passed: AtomicU64,
-    rejected: AtomicU64,
+    rejected: [AtomicU64; REFUSED],
 }
 
 /// For whoever's turn it is.
@@ -21,21 +23,22 @@ impl Turns {
         up(&self.passed);
     }
 
-    pub(crate) fn reject(&self) {
-        up(&self.rejected);
+    /// `reason`: the place of the metrics' reason.
+    pub(crate) fn reject(&self, reason: usize) {
+        up(&self.rejected[reason]);
     }
 
     pub(crate) fn passed(&self) -> u64 {
         self.passed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn rejected(&self) -> u64 {
-        self.rejected.load(Ordering::Relaxed)
+    pub(crate) fn rejected(&self, reason: usize) -> u64 {
+        self.rejected[reason].load(Ordering::Relaxed)
     }
 
     /// Only while no call runs.
     pub(crate) fn forget(&self) {
         self.passed.store(0, Ordering::Relaxed);
-        self.rejected.store(0, Ordering::Relaxed);
+        self.rejected.iter().for_each(|word| word.store(0, Ordering::Relaxed));
     }
 }

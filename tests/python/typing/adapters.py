@@ -1,18 +1,23 @@
 """What both checkers accept of the adapters, in their strict modes."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import aiohttp
 import celery
 import httpx
+import prometheus_client
 import requests
 import seawall
+import seawall.aiohttp
 import seawall.asgi
 import seawall.celery
 import seawall.django
 import seawall.httpx
 import seawall.logging
+import seawall.otel
+import seawall.prometheus
 import seawall.requests
 import seawall.wsgi
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +27,10 @@ bank = seawall.policy("bank", seawall.retry(), seawall.circuit_breaker())
 client = httpx.Client(transport=seawall.httpx.Transport(bank))
 async_client = httpx.AsyncClient(transport=seawall.httpx.AsyncTransport(bank, httpx.AsyncHTTPTransport()))
 session = requests.Session()
+middlewares: tuple[aiohttp.ClientMiddlewareType, ...] = (seawall.aiohttp.Middleware(bank),)
+prometheus_client.REGISTRY.register(seawall.prometheus.Collector())
+end_telemetry: Callable[[], None] = seawall.otel.instrument()
+seawall.logging.limit_storms(20)
 session.mount("https://", seawall.requests.Adapter(bank))
 
 

@@ -23,7 +23,12 @@ pub fn render() -> String {
     section(&mut text, "Reasons", "Why a retry stopped, as `failure(error).reason`.", &reason_rows());
     let doc = "Every event also carries `event`, `severity`, `policy`, `correlation_id`, and `key` where there is one.";
     section(&mut text, "Events", doc, &event_rows(|_| true));
-    section(&mut text, "Metrics", "Every metric also carries the label `policy`.", &metric_rows(|_| true));
+    section(
+        &mut text,
+        "Metrics",
+        "Every metric also carries the label `lang`, and the label `policy` unless its row says that it is the process's. Histograms have buckets from 0.25 ms to 65.5 s, each twice the one before.",
+        &metric_rows(|_| true),
+    );
     text
 }
 
@@ -113,7 +118,8 @@ pub fn event_rows(wanted: impl Fn(&str) -> bool) -> String {
 pub fn metric_rows(wanted: impl Fn(&str) -> bool) -> String {
     let mut text = head(&["metric", "type", "labels", "meaning"]);
     for row in METRICS.iter().filter(|row| wanted(row.name)) {
-        let _ = writeln!(text, "| `{}` | {} | {} | {} |", row.name, row.kind, code_list(row.labels), row.doc);
+        let whose = if row.of_policy { "" } else { " Of the process." };
+        let _ = writeln!(text, "| `{}` | {} | {} | {}{whose} |", row.name, row.kind, code_list(row.labels), row.doc);
     }
     text
 }

@@ -75,7 +75,7 @@ fn options(text: &mut String) {
 }
 
 fn metrics(text: &mut String) {
-    *text += "\n# Each metric's type and its labels besides `policy`.\n";
+    *text += "\n# Each metric's type and its labels besides `policy` and `lang`.\n";
     *text += "METRICS: Final[dict[str, tuple[str, tuple[str, ...]]]] = {\n";
     for row in METRICS {
         let labels: String = row.labels.iter().map(|label| format!("{label:?}, ")).collect();

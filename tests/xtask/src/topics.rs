@@ -24,9 +24,9 @@ pub const TOPICS: &[Topic] = &[
         name: "retry",
         events: &["attempt.failed", "retry.*"],
         codes: &["result.rejected"],
-        metrics: &["seawall_retries_total", ATTEMPTS],
+        metrics: &["seawall_retries_total", "seawall_retry_*", ATTEMPTS],
     },
-    Topic { name: "hedge", events: &["hedge.*"], codes: &[], metrics: &["seawall_retries_total", ATTEMPTS] },
+    Topic { name: "hedge", events: &["hedge.*"], codes: &[], metrics: &["seawall_hedges_total", ATTEMPTS] },
     Topic { name: "rate_limit", events: &["call.rejected"], codes: &["rate.*"], metrics: &[CALLS] },
     Topic { name: "bulkhead", events: &["bulkhead.*", "call.rejected"], codes: &["bulkhead.*"], metrics: &["seawall_bulkhead_*", CALLS] },
     Topic {
@@ -40,7 +40,7 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "keys", events: &[], codes: &[], metrics: &["seawall_keys_*"] },
     Topic { name: "modes", events: &["mode.*"], codes: &[], metrics: &[] },
     Topic { name: "control", events: &["control.*"], codes: &[], metrics: &[] },
-    Topic { name: "reload", events: &["config.*"], codes: &["config.*"], metrics: &[] },
+    Topic { name: "reload", events: &["config.*"], codes: &["config.*"], metrics: &["seawall_config_*"] },
 ];
 
 const NOTHING: Topic = Topic { name: "", events: &[], codes: &[], metrics: &[] };

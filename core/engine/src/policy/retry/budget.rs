@@ -57,6 +57,12 @@ impl Budget {
         false
     }
 
+    /// Thousandths that the window holds in all, spent ones included.
+    #[must_use]
+    pub fn full(&self, words: &[AtomicU64], now: u64) -> u64 {
+        self.floor.saturating_add(sum(&words[..BUCKETS], now))
+    }
+
     /// Thousandths that are left.
     #[must_use]
     pub fn left(&self, words: &[AtomicU64], now: u64) -> u64 {

@@ -1,0 +1,2 @@
+// The one implementation is CommonJS; these are its names for import.
+export * from '../dist/otel.js';
