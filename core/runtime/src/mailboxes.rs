@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::call::Op;
+use crate::op::Op;
 
 /// Makes an isolate take what its mailbox holds, some time later and on its own thread. May be called on any thread.
 pub type Bell = Arc<dyn Fn() + Send + Sync>;
