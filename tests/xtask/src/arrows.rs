@@ -8,11 +8,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("seawall-engine", &[]),
     ("seawall-runtime", &["seawall-engine"]),
     ("seawall-dlq", &["seawall-engine"]),
+    ("seawall-store-postgres", &["seawall-dlq"]),
     ("seawall-store-sqlite", &["seawall-dlq"]),
     ("seawall-admin", &["seawall-dlq"]),
-    ("seawall", &["seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
-    ("seawall-python", &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
-    ("seawall-node", &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
+    ("seawall", &["seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-postgres", "seawall-store-sqlite"]),
+    (
+        "seawall-python",
+        &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-postgres", "seawall-store-sqlite"],
+    ),
+    (
+        "seawall-node",
+        &["seawall-admin", "seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-postgres", "seawall-store-sqlite"],
+    ),
     ("seawall-testkit", &["seawall", "seawall-engine", "seawall-runtime", "seawall-dlq", "seawall-store-sqlite"]),
     ("xtask", &["seawall-engine"]),
 ];
