@@ -1,4 +1,4 @@
-"""Runs a server for a test in any language: `python tests/servers/serve.py postgres [tls]`.
+"""Runs a server for a test in any language: `python tests/servers/serve.py postgres|redis [tls]`.
 
 It prints a line of JSON, `{"url": …, "own": true, "authorities": …}`, and then obeys words on its standard input, each answered by `ok`: `kill` (-9, all of its
 processes), `stop` and `go` (SIGSTOP and SIGCONT), `start` (again, with what it had on disk). At the end of its input it kills the server and removes its files.
@@ -150,12 +150,46 @@ class Postgres(Server):
         return f"postgresql://seawall:{PASSWORD}@{host}:{self.port}/postgres"
 
 
+class Redis(Server):
+    """Keeps what it acknowledged, and to a password; speaks TLS alone if asked to."""
+
+    def command(self) -> list[str]:
+        port = ["--port", "0", "--tls-port", str(self.port), "--tls-auth-clients", "no"] if self.tls else ["--port", str(self.port)]
+        pairs = {"cert-file": "server.crt", "key-file": "server.key", "ca-cert-file": "authority.crt"} if self.tls else {}
+        files = [word for option, file in pairs.items() for word in (f"--tls-{option}", str(self.folder / file))]
+        durable = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
+        return [self.program, *port, *files, "--bind", "127.0.0.1", "--dir", str(self.folder), "--requirepass", PASSWORD, *durable]
+
+    def answers(self) -> bool:
+        if self.tls:
+            # It listens once it has read what it kept.
+            with socket.socket() as there:
+                return there.connect_ex(("127.0.0.1", self.port)) == 0
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as there:
+                there.sendall(f"AUTH {PASSWORD}\r\nPING\r\n".encode())
+                told = b""
+                while told.count(b"\r\n") < 2:
+                    more = there.recv(64)
+                    if not more:
+                        return False
+                    told += more
+                return told.endswith(b"+PONG\r\n")
+        except OSError:
+            return False
+
+    @property
+    def url(self) -> str:
+        scheme, host = ("rediss", "localhost") if self.tls else ("redis", "127.0.0.1")
+        return f"{scheme}://:{PASSWORD}@{host}:{self.port}/0"
+
+
 def as_somebody() -> list[str]:
     """PostgreSQL refuses to run as root, so root shows it another number."""
     return ["unshare", "--user", "--map-user=1000", "--map-group=1000"] if os.geteuid() == 0 else []
 
 
-KINDS: dict[str, type[Server]] = {"postgres": Postgres}
+KINDS: dict[str, type[Server]] = {"postgres": Postgres, "redis": Redis}
 
 
 def certify(folder: Path) -> None:
