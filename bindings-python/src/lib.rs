@@ -19,6 +19,8 @@ use pyo3::prelude::*;
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     seawall_store_sqlite::register();
+    seawall_store_postgres::register();
+    seawall_store_redis::register();
     module.add("NativeError", module.py().get_type::<error::NativeError>())?;
     module.add_class::<policy::Policy>()?;
     module.add_class::<call::Call>()?;
