@@ -55,6 +55,8 @@ def node(script: str, *arguments: str) -> str:
 
 @pytest.fixture(params=["sqlite", "postgres", "redis"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    # The same policy, with another store.
+    seawall.testing.reset()
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'letters'}"
         return
