@@ -115,9 +115,12 @@ class Postgres(Server):
         secret.write_text(PASSWORD)
         program = str(Path(self.program).with_name("initdb"))
         options = ["-D", str(self.folder / "data"), "-U", "seawall", "-A", "scram-sha-256", "--pwfile", str(secret), "-E", "UTF8", "--no-sync"]
-        done = subprocess.run([*as_somebody(), program, *options, "--locale=C"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise find.MissingError(f"initdb: {(done.stderr.strip() or 'failed').splitlines()[-1]}")
+        try:
+            subprocess.run([*as_somebody(), program, *options, "--locale=C"], stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True)
+        except OSError as error:
+            raise find.MissingError(f"initdb: {error}") from error
+        except subprocess.CalledProcessError as error:
+            raise find.MissingError(f"initdb: {(error.stderr.strip() or 'failed').splitlines()[-1]}") from error
 
     def command(self) -> list[str]:
         settings = {
