@@ -9,7 +9,7 @@ import { redrive, type RedriveJob, type RedriveOptions, type RedriveReport } fro
 import { correlationId } from './context.js';
 
 export interface QueueOptions {
-  /** `sqlite:///directory` (four slashes: absolute) or `memory:`. Default: `$SEAWALL_STORE`, else in the user's state directory. */
+  /** `sqlite:///directory` (four slashes: absolute), `postgresql://…`, `redis://…` or `memory:`. Default: `$SEAWALL_STORE`, else in the user's state directory. */
   store?: string;
 }
 
@@ -48,7 +48,8 @@ export interface Stats {
 }
 
 export class DeadLetterQueue<Payload = unknown> {
-  private readonly store: string | undefined;
+  // Its password is nobody's who prints a queue.
+  readonly #store: string | undefined;
 
   /** A queue; its store is opened when first used. */
   constructor(
@@ -56,11 +57,11 @@ export class DeadLetterQueue<Payload = unknown> {
     options: QueueOptions = {},
   ) {
     if (typeof name !== 'string' || name === '') throw new ConfigError('expected the name of a queue', 'DeadLetterQueue');
-    this.store = options.store;
+    this.#store = options.store;
   }
 
   private handle(): Promise<Handle> {
-    return openQueue(this.name, this.store);
+    return openQueue(this.name, this.#store);
   }
 
   private async ask<T>(work: (queue: Handle) => Promise<string>): Promise<T> {

@@ -331,7 +331,7 @@ export interface FallbackData {
 export interface DeadLetterData {
   /** The queue that failed calls are recorded in. Default: the policy's name. */
   queue?: string;
-  /** Where the queue lives: `sqlite:///directory` or `memory:`. Default: $SEAWALL_STORE. */
+  /** Where the queue lives: `sqlite:///directory`, `postgresql://…`, `redis://…` or `memory:`. Default: $SEAWALL_STORE. */
   store?: string;
   /** Where a letter goes that the store does not take. */
   secondStore?: string;

@@ -14,7 +14,11 @@ use crate::slab::Slab;
 
 static QUEUES: Slab<Queue> = Slab::new("queue");
 static REDRIVES: Slab<Redrive> = Slab::new("redrive");
-pub(crate) static STORES: LazyLock<()> = LazyLock::new(seawall_store_sqlite::register);
+pub(crate) static STORES: LazyLock<()> = LazyLock::new(|| {
+    seawall_store_sqlite::register();
+    seawall_store_postgres::register();
+    seawall_store_redis::register();
+});
 /// Queues opened in memory, so that tests can forget them.
 static IN_MEMORY: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 

@@ -9,6 +9,8 @@ fn fork_begins(py: Python<'_>) {
     py.detach(|| {
         seawall_dlq::fork::begins();
         seawall_store_sqlite::close_all();
+        seawall_store_postgres::close_all();
+        seawall_store_redis::close_all();
     });
 }
 

@@ -26,6 +26,8 @@ fn runtime() -> String {
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     seawall_store_sqlite::register();
+    seawall_store_postgres::register();
+    seawall_store_redis::register();
     seawall_admin::announce("python", runtime());
     module.add("NativeError", module.py().get_type::<error::NativeError>())?;
     module.add_class::<policy::Policy>()?;

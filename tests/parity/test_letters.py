@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import seawall
+from servers import running
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -51,9 +53,16 @@ def node(script: str, *arguments: str) -> str:
     return result.stdout
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'letters'}"
+@pytest.fixture(params=["sqlite", "postgres", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    # The same policy, with another store.
+    seawall.testing.reset()
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'letters'}"
+        return
+    with running.any_url(request.param, tmp_path) as url:
+        seawall.DeadLetterQueue("orders", store=url).purge(all=True)
+        yield url
 
 
 def test_python_writes_and_node_redrives(store: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import find
+from servers import find, serve
 
 START_SECONDS = 30
 
@@ -34,6 +34,32 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+@contextmanager
+def a_server(name: str, folder: Path, *, tls: bool = False) -> Iterator[serve.Server]:
+    """A server of a test's own, which it may kill and stop. Without one the test is skipped or fails, as in `needed`."""
+    try:
+        server = serve.make(name, folder, tls=tls)
+    except find.MissingError as error:
+        if os.environ.get("SEAWALL_REQUIRE_SERVERS") == "1":
+            pytest.fail(f"no {name} server: {error}")
+        pytest.skip(f"no {name} server: {error}")
+    try:
+        yield server
+    finally:
+        server.signal(signal.SIGKILL)
+
+
+@contextmanager
+def any_url(name: str, folder: Path) -> Iterator[str]:
+    """The URL of a server, which may be somebody else's."""
+    given = needed(name)
+    if "://" in given:
+        yield given
+        return
+    with a_server(name, folder) as server:
+        yield server.url
 
 
 @dataclass

@@ -211,7 +211,7 @@ def dead_letter(
     """Records a call that failed for good, with its arguments, so that it can be redriven.
 
     queue: the queue's name; by default the policy's.
-    store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
+    store: where it lives, "sqlite:///directory", "postgresql://…", "redis://…" or "memory:"; by default $SEAWALL_STORE.
     capture: gives the payload from the call's arguments, a function of them or a path; by default the arguments. For a guarded
         block a function without arguments.
     idempotency_key: gives the key under which receivers recognise the call, likewise.

@@ -70,7 +70,7 @@ class DeadLetterQueue:
     """One queue of dead letters. Every method has an async twin, with an `a` before its name, that works off the event loop.
 
     name: the queue's name, as `dead_letter` has it.
-    store: where it lives, "sqlite:///directory" or "memory:"; by default $SEAWALL_STORE.
+    store: where it lives, "sqlite:///directory", "postgresql://…", "redis://…" or "memory:"; by default $SEAWALL_STORE.
 
     Raises `ConfigError` for a bad name, `StoreError` for what the store cannot do.
     """

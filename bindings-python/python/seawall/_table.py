@@ -237,7 +237,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
     },
     "dead_letter": {
         "queue": "the policy's name",  # The queue that failed calls are recorded in.
-        "store": "$SEAWALL_STORE",  # Where the queue lives: `sqlite:///directory` or `memory:`.
+        "store": "$SEAWALL_STORE",  # Where the queue lives: `sqlite:///directory`, `postgresql://…`, `redis://…` or `memory:`.
         "second_store": "",  # Where a letter goes that the store does not take.
         "capture": "",  # Gives the payload to record from the call's arguments; default: the arguments.
         "idempotency_key": "",  # Gives the idempotency key from the call's arguments.

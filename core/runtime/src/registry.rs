@@ -244,8 +244,21 @@ impl Registry {
 }
 
 fn contradiction(name: &str, known: &Parts, written: &Parts) -> ConfigError {
-    let (known, written) = (Value::Object(known.clone()), Value::Object(written.clone()));
+    let (known, written) = (shown(known), shown(written));
     ConfigError::new(name, format!("is defined twice with different data: {known} and {written}; give both the same, or two names"))
+}
+
+/// Parts as an error may repeat them: of a store on a server only the scheme, for its URL may have a password anywhere.
+fn shown(parts: &Parts) -> Value {
+    let mut parts = parts.clone();
+    for option in ["store", "second_store"] {
+        let Some(Value::String(url)) = parts.get_mut("dead_letter").and_then(|part| part.get_mut(option)) else { continue };
+        let scheme = url.split(':').next().unwrap_or_default().to_owned();
+        if !matches!(scheme.as_str(), "sqlite" | "memory") {
+            *url = format!("{scheme}:…");
+        }
+    }
+    Value::Object(parts)
 }
 
 /// What a bare name means where no file is loaded: protection that needs no promise that the call may be repeated.

@@ -165,7 +165,8 @@ fn skipped(bench: &Bench) {
         bench.store.peek(&Query::all(bench.queue.name()), &seawall_dlq::Page { limit: 1, after: None }, bench.now()).unwrap().remove(0);
     record.id = "ffffffff-ffff-7fff-bfff-ffffffffffff".parse().unwrap();
     record.min = 99;
-    let write = seawall_dlq::Write { durability: Default::default(), by: std::time::Instant::now(), now: bench.now(), within_retry: false };
+    let by = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    let write = seawall_dlq::Write { durability: Default::default(), by, now: bench.now(), within_retry: false };
     bench.store.append(&[record], &write).unwrap();
     let (order, report) = drive(&bench.redrive(&json!({})), |_| true);
     assert_eq!(order, [2]);
