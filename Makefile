@@ -7,7 +7,7 @@
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
-#   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
+#   make kills   a thousand kill -9 of a process that writes dead letters, and of one that redrives them   (KILLS=1000)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
 #   make clean   remove everything that was built here
@@ -65,7 +65,7 @@ loom:
 	@LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-5} $(PYTHON) tests/ci/loom.py
 
 kills:
-	@SEAWALL_KILLS=$${KILLS:-1000} cargo test --quiet --profile ci --locked -p seawall-store-sqlite --test kill -- --nocapture
+	@SEAWALL_KILLS=$${KILLS:-1000} cargo test --quiet --profile ci --locked -p seawall-store-sqlite --test kill --test jobs -- --nocapture
 
 # The sanitizer is not stable yet, hence the bootstrap switch; the standard library stays as it came, without it.
 tsan:

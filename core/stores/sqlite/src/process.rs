@@ -9,6 +9,7 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ErrorCode};
 use seawall_dlq::{DlqError, PerProcess};
 
+use crate::ballast;
 use crate::gate::{self, Gate, busy};
 use crate::row::failed;
 use crate::schema;
@@ -77,7 +78,7 @@ impl Processes {
     }
 
     /// Runs a write in one transaction, which is durable when this returns.
-    pub(crate) fn write<T>(&self, by: Instant, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    pub(crate) fn write<T>(&self, by: Instant, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.write_for(Caller::Asked, by, work)
     }
 
@@ -85,11 +86,16 @@ impl Processes {
         &self,
         caller: Caller,
         by: Instant,
-        work: impl FnOnce(&Connection) -> Result<T, DlqError>,
+        work: impl Fn(&Connection) -> Result<T, DlqError>,
     ) -> Result<T, DlqError> {
         let mut handle = self.handles.get()?.try_lock_until(by).ok_or_else(busy)?;
         let Handle { connection, gate } = self.handle(&mut handle, caller)?;
-        let done = transact(connection, gate, by, work);
+        let mut done = transact(connection, gate, by, &work);
+        // Not for the background: nobody waits for it, and whoever asks next may need the room more.
+        let is_full = done.as_ref().is_err_and(|why| why.code == "store.full");
+        if is_full && caller == Caller::Asked && ballast::release(&self.directory) {
+            done = transact(connection, gate, by, work);
+        }
         // Otherwise the thread that has just written takes the lock again before those that wait wake up.
         MutexGuard::unlock_fair(handle);
         done
@@ -116,6 +122,7 @@ impl Processes {
             // Another process may have made the tables since.
             if schema::check(connection, &file)? { schema::complete(connection) } else { schema::create(connection) }
         })?;
+        ballast::load(&self.directory);
         Ok(Handle { connection, gate })
     }
 }

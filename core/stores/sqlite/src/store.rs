@@ -8,8 +8,8 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use seawall_dlq::log::Log;
 use seawall_dlq::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Evict, Finding, Group, Nack, Outcome, Page, PerProcess, Purged, Query,
-    Record, RecordId, Refailed, State, Stats, StoredJob, Token, Usage, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, End, Evict, Finding, Group, Nack, Outcome, Page, PerProcess, Purged,
+    Query, Record, RecordId, Refailed, State, Stats, StoredJob, Token, Usage, Write,
 };
 use uuid::Uuid;
 
@@ -74,13 +74,13 @@ impl SqliteStore {
         self.parts.processes.read(work)
     }
 
-    fn change<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    fn change<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.ingest(Instant::now() + WAIT)?;
         self.answer(work)
     }
 
     /// A change to letters that were claimed before, so that they are in the tables.
-    fn answer<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    fn answer<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.parts.processes.write(Instant::now() + WAIT, work)
     }
 }
@@ -386,6 +386,16 @@ impl DeadLetterStore for SqliteStore {
 
     fn nack(&self, failed: &[Nack], now: i64) -> Result<Vec<bool>, DlqError> {
         self.answer(|db| failed.iter().map(|one| nack(db, one, now)).collect())
+    }
+
+    fn settle(&self, end: &End, next: &ClaimRequest, now: i64) -> Result<(bool, Vec<Claim>), DlqError> {
+        self.change(|db| {
+            let kept = match end {
+                End::Ack(token, outcome) => ack(db, token, *outcome, now)?,
+                End::Nack(failed) => nack(db, failed, now)?,
+            };
+            Ok((kept, claim(db, next, now)?))
+        })
     }
 
     fn shift(&self, query: &Query, to: State, now: i64) -> Result<u64, DlqError> {
