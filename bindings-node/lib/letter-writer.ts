@@ -79,7 +79,9 @@ async function write(run: Run, queue: string, store: string | undefined, options
   form['chain'] = true;
   form['write_timeout'] = toText(options['write_timeout'] ?? DEFAULT_WRITE_TIMEOUT);
   for (const name of ['durability', 'await_durable', 'second_store']) if (options[name] !== undefined) form[name] = options[name];
-  const keys = await keysOf(options['encrypt'], run.work.core.part('dead_letter')?.encrypt);
+  const named = options['encrypt'];
+  // Only a function is waited for: otherwise the write is under way at once.
+  const keys = named === true ? await track(keysOf(run.work.core.part('dead_letter')?.encrypt)) : named;
   if (keys !== undefined) form['encrypt'] = keys;
   const limits = LIMITS.filter((name) => options[name] !== undefined).map((name) => [name, AGES.has(name) ? toText(options[name]) : options[name]]);
   if (limits.length > 0) form['limits'] = Object.fromEntries(limits);
@@ -89,10 +91,9 @@ async function write(run: Run, queue: string, store: string | undefined, options
 }
 
 /** Where the keys are. Without any the letter is written bare, and never in the clear. */
-async function keysOf(named: unknown, function_: Encrypt | undefined): Promise<string | undefined> {
-  if (typeof named === 'string') return named;
+async function keysOf(encrypt: Encrypt | undefined): Promise<string | undefined> {
   try {
-    return await sourceOf(function_);
+    return await sourceOf(encrypt);
   } catch {
     // Never what it says: keys may stand in it.
     console.error('seawall: deadLetter.encrypt gave no keys');

@@ -76,8 +76,10 @@ export class DeadLetterQueue<Payload = unknown> {
     return this.source;
   }
 
-  private async handle(): Promise<Handle> {
-    return openQueue(this.name, this.store, await this.keys());
+  /** Under way at once, so that `flush` waits for it. */
+  private handle(): Promise<Handle> {
+    if (this.encrypt === undefined) return openQueue(this.name, this.store);
+    return track(this.keys().then((keys) => openQueue(this.name, this.store, keys)));
   }
 
   private async ask<T>(work: (queue: Handle) => Promise<string>): Promise<T> {
@@ -94,9 +96,10 @@ export class DeadLetterQueue<Payload = unknown> {
     if (options.headers !== undefined) form['headers'] = options.headers;
     const id = options.correlationId ?? correlationId();
     if (id !== undefined) form['correlation_id'] = id;
-    const keys = await this.keys();
+    const handle = await this.handle();
+    const keys = this.encrypt === undefined ? undefined : await this.keys();
     if (keys !== undefined) form['encrypt'] = keys;
-    return track(native.queuePut(await this.handle(), JSON.stringify(form)));
+    return track(native.queuePut(handle, JSON.stringify(form)));
   }
 
   /** The letter of an id, or of one that it was merged into. */

@@ -19,11 +19,13 @@ function folder(t) {
   return { place, store: `sqlite:///${place}/letters` };
 }
 
+let number = 0;
+
 async function call(part, ...args) {
   const fails = async () => {
     throw new Error('canary-message');
   };
-  await assert.rejects(policy('sealed', part)(fails)(...args), /canary-message/);
+  await assert.rejects(policy(`sealed-${(number += 1)}`, part)(fails)(...args), /canary-message/);
 }
 
 function isSilent(place) {

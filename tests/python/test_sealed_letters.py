@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import logging
 import subprocess
@@ -17,6 +18,8 @@ from seawall import DeadLetterQueue
 KEY = "may:" + base64.b64encode(bytes(range(32))).decode()
 NEWER = "june:" + base64.b64encode(bytes(range(32, 64))).decode()
 
+NUMBERS = itertools.count()
+
 
 def down(*args: Any) -> None:
     raise ConnectionError("canary-message")
@@ -24,7 +27,7 @@ def down(*args: Any) -> None:
 
 def call(part: seawall.Policy[Any], *args: Any) -> None:
     with pytest.raises(ConnectionError, match="canary-message"):
-        seawall.policy("sealed", part).call(down, *args)
+        seawall.policy(f"sealed-{next(NUMBERS)}", part).call(down, *args)
 
 
 def silent(place: Path) -> bool:

@@ -1,7 +1,7 @@
 //! Room that is kept for the day on which the disk is full.
 //!
 //! Letters that lie in the store must still find their way out of it then, for that is what makes room. So a file holds some: whoever's transaction
-//! finds no space removes it and tries once more. The next process that opens the store makes it again, once there is plenty.
+//! finds no space removes it and tries once more, and new letters keep out of that room. The next process that opens the store makes it again, once there is plenty.
 
 use std::fs;
 use std::path::Path;
@@ -9,11 +9,13 @@ use std::path::Path;
 use crate::doctor;
 use crate::schema::make_file;
 
-/// Enough for some thousand transactions between two checkpoints.
-pub(crate) const BYTES: u64 = 4 << 20;
+/// Twice what SQLite's log grows by between two checkpoints.
+const BYTES: u64 = 8 << 20;
 /// Where less than this is free the ballast would be what fills the disk.
-const PLENTY: u64 = 8 * BYTES;
-pub(crate) const FILE: &str = "ballast";
+const PLENTY: u64 = 4 * BYTES;
+/// With less than this SQLite cannot even open its files.
+pub(crate) const LITTLE: u64 = 256 << 10;
+const FILE: &str = "ballast";
 
 /// Makes the file if it is not there and there is plenty of room. A store does without it, too.
 pub(crate) fn load(directory: &Path) {
@@ -30,6 +32,12 @@ pub(crate) fn load(directory: &Path) {
 /// Gives its room back; whether there was some.
 pub(crate) fn release(directory: &Path) -> bool {
     fs::remove_file(directory.join(FILE)).is_ok()
+}
+
+/// Whether its room was given back and is needed still: then neither new letters nor their way into the tables may
+/// take it.
+pub(crate) fn is_in_use(directory: &Path) -> bool {
+    !directory.join(FILE).exists() && doctor::free(directory).is_some_and(|free| free < 2 * BYTES)
 }
 
 #[cfg(target_os = "linux")]

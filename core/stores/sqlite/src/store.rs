@@ -14,6 +14,7 @@ use seawall_dlq::{
 use uuid::Uuid;
 
 use crate::background::{self, Background};
+use crate::ballast;
 use crate::doctor;
 use crate::ingest::Ingest;
 use crate::jobs;
@@ -64,12 +65,16 @@ impl SqliteStore {
         file.metadata().is_ok_and(|file| file.len() > 0)
     }
 
-    /// What is acknowledged is in the tables before anything is answered from them.
+    /// What is acknowledged is in the tables before anything is answered from them, unless the disk is full.
     fn ingest(&self, by: Instant) -> Result<(), DlqError> {
-        self.parts.ingest.run(&self.parts.processes, Caller::Asked, by)
+        match self.parts.ingest.run(&self.parts.processes, Caller::Indexing, by) {
+            // They wait in the log until there is room. What is in the tables must find its way out, or there never will be.
+            Err(why) if why.code == "store.full" => Ok(()),
+            done => done,
+        }
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    fn read<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.ingest(Instant::now() + WAIT)?;
         self.parts.processes.read(work)
     }
@@ -324,6 +329,9 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn append(&self, batch: &[Record], write: &Write) -> Result<Vec<Appended>, DlqError> {
+        if ballast::is_in_use(self.parts.processes.directory()) {
+            return Err(DlqError::full("store: the disk is full; what room is left is kept for letters on their way out"));
+        }
         self.parts.log.append(batch, write)?;
         background::notice(&self.parts);
         Ok(batch.iter().map(|record| Appended::Stored(record.id)).collect())

@@ -38,6 +38,8 @@ fn tenant() {
         queue.put(&letter).unwrap();
         taken += 1;
     }
+    // These are in the tables; those that come later wait in the log.
+    assert_eq!(store.count(&Query::all("orders"), 0).unwrap(), taken);
     fill(&junk);
     // The segment in use has its room already.
     let refused = loop {
@@ -61,9 +63,9 @@ fn tenant() {
     }
     assert!(!ballast.exists(), "it was needed");
     assert_eq!(store.count(&Query::in_state("orders", State::Archived), 0).unwrap(), 200);
-    assert!(store.count(&Query::all("orders"), 0).unwrap() >= taken, "nothing that was taken is lost");
     fs::remove_file(junk).unwrap();
     queue.put(&letter).unwrap();
+    assert!(store.count(&Query::all("orders"), 0).unwrap() > taken, "nothing that was taken is lost");
     println!("{taken} letters taken before the disk was full, {delivered} redriven while it was");
 }
 
