@@ -242,7 +242,7 @@ impl Redrive {
         }
         let kept = match end {
             End::Ack(token, outcome) => store.ack(&[token], outcome, now)?,
-            End::Nack(nack) => store.nack(&[nack], now)?,
+            End::Nack(nack) => store.nack(&[*nack], now)?,
         };
         Ok(kept == [true])
     }
@@ -331,7 +331,7 @@ impl Redrive {
             End::Ack(held.token.clone(), Outcome::Archive)
         } else {
             let park = self.options.max_redrives.is_some_and(|most| held.redrives >= most);
-            End::Nack(Nack { token: held.token.clone(), error, park, uncounted: false })
+            End::Nack(Box::new(Nack { token: held.token.clone(), error, park, uncounted: false }))
         };
         let kept = self.settle(&mut run, end, now_ms)?;
         run.held.remove(&token);

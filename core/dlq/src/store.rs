@@ -174,7 +174,7 @@ pub enum End {
     /// Well.
     Ack(Token, Outcome),
     /// Badly.
-    Nack(Nack),
+    Nack(Box<Nack>),
 }
 
 /// A queue's numbers.
@@ -329,7 +329,7 @@ pub trait DeadLetterStore: Send + Sync {
     fn settle(&self, end: &End, next: &ClaimRequest, now: i64) -> Result<(bool, Vec<Claim>), DlqError> {
         let kept = match end {
             End::Ack(token, outcome) => self.ack(std::slice::from_ref(token), *outcome, now)?,
-            End::Nack(nack) => self.nack(std::slice::from_ref(nack), now)?,
+            End::Nack(nack) => self.nack(std::slice::from_ref(&**nack), now)?,
         };
         // The end has happened: what cannot be claimed now can be claimed later.
         Ok((kept == [true], self.claim(next, now).unwrap_or_default()))
