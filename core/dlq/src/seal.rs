@@ -161,6 +161,8 @@ impl Seal {
 /// Seals a whole record.
 pub(crate) fn close(record: &mut Record, keys: &Keys) -> Result<(), DlqError> {
     error(&mut record.error, keys)?;
+    // What was tried is among the attempts already.
+    record.error.brief = None;
     record.attempts.iter_mut().try_for_each(|one| attempt(one, keys))?;
     let about = body_about(record);
     let body = Body {

@@ -37,7 +37,12 @@ pub(crate) fn release(directory: &Path) -> bool {
 /// Whether its room was given back and is needed still: then neither new letters nor their way into the tables may
 /// take it.
 pub(crate) fn is_in_use(directory: &Path) -> bool {
-    !directory.join(FILE).exists() && doctor::free(directory).is_some_and(|free| free < 2 * BYTES)
+    !directory.join(FILE).exists() && is_tight(directory)
+}
+
+/// Whether the disk is all but full.
+pub(crate) fn is_tight(directory: &Path) -> bool {
+    doctor::free(directory).is_some_and(|free| free < 2 * BYTES)
 }
 
 #[cfg(target_os = "linux")]

@@ -67,10 +67,14 @@ impl SqliteStore {
 
     /// What is acknowledged is in the tables before anything is answered from them, unless the disk is full.
     fn ingest(&self, by: Instant) -> Result<(), DlqError> {
+        self.ingest_if_room(by).map(drop)
+    }
+
+    /// Gives why letters are left in the log, if the disk is full. What is in the tables must find its way out then, or there will never be room.
+    fn ingest_if_room(&self, by: Instant) -> Result<Option<DlqError>, DlqError> {
         match self.parts.ingest.run(&self.parts.processes, Caller::Indexing, by) {
-            // They wait in the log until there is room. What is in the tables must find its way out, or there never will be.
-            Err(why) if why.code == "store.full" => Ok(()),
-            done => done,
+            Err(why) if why.code == "store.full" && ballast::is_tight(self.parts.processes.directory()) => Ok(Some(why)),
+            done => done.map(|()| None),
         }
     }
 
@@ -375,7 +379,13 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn claim(&self, request: &ClaimRequest, now: i64) -> Result<Vec<Claim>, DlqError> {
-        self.change(|db| claim(db, request, now))
+        let left = self.ingest_if_room(Instant::now() + WAIT)?;
+        let claims = self.answer(|db| claim(db, request, now))?;
+        match left {
+            // Nothing more would be a lie.
+            Some(why) if claims.is_empty() => Err(why),
+            _ => Ok(claims),
+        }
     }
 
     fn extend(&self, tokens: &[Token], lease_ms: i64, now: i64) -> Result<Vec<bool>, DlqError> {
