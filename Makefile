@@ -4,10 +4,11 @@
 #   make test    every test, vector, type check and lint, ending with one table             (SUITES="vectors node")
 #   make fuzz    random policies and scripts on all four runners, which must agree   (SCRIPTS=20000 SEED=7 SAVE=folder)
 #   make bench   calls beside their peers in all three languages: bench-rust, bench-python, bench-node   (ROUNDS=201 ONLY=breaker)
+#   make bench-letters   dead letters beside the disk's own speed and the peers; a million of them: make bench-million   (LETTERS=1000000)
 #   make build   both native modules, into the checkout
 #   make lint    the formatters and linters alone
 #   make loom    the models of the engine's protocols, explored further than by make test   (LOOM_MAX_PREEMPTIONS=8)
-#   make kills   a thousand kill -9 of a process that writes dead letters   (KILLS=1000)
+#   make kills   a thousand kill -9 of a process that writes dead letters, and of one that redrives them   (KILLS=1000)
 #   make tsan    the engine's tests on real threads under ThreadSanitizer
 #   make mutants mutate the engine and tell what no test saw; takes hours                  (FOLDER=policy/retry)
 #   make clean   remove everything that was built here
@@ -32,7 +33,7 @@ PYTHON_MODULE := $(CORE) bindings-python/Cargo.toml $(shell find bindings-python
 NODE_MODULE := $(CORE) package.json bindings-node/Cargo.toml $(shell find bindings-node/src bindings-node/lib bindings-node/scripts -type f)
 
 .DEFAULT_GOAL := build
-.PHONY: build test demo fuzz kills bench bench-rust bench-python bench-node lint loom tsan mutants clean tools
+.PHONY: build test demo fuzz kills bench bench-rust bench-python bench-node bench-letters bench-million lint loom tsan mutants clean tools
 
 # A stamp lies in the folder that it speaks of, so that removing the folder removes the stamp.
 build: .venv/.native node_modules/.native
@@ -65,7 +66,7 @@ loom:
 	@LOOM_MAX_PREEMPTIONS=$${LOOM_MAX_PREEMPTIONS:-5} $(PYTHON) tests/ci/loom.py
 
 kills:
-	@SEAWALL_KILLS=$${KILLS:-1000} cargo test --quiet --profile ci --locked -p seawall-store-sqlite --test kill -- --nocapture
+	@SEAWALL_KILLS=$${KILLS:-1000} cargo test --quiet --profile ci --locked -p seawall-store-sqlite --test kill --test jobs -- --nocapture
 
 # The sanitizer is not stable yet, hence the bootstrap switch; the standard library stays as it came, without it.
 tsan:
@@ -92,6 +93,29 @@ bench-python: .bench/python/.ready .venv/.ready
 	@.bench/python/bin/python tests/bench/python/run.py --rounds $(ROUNDS) --only "$(ONLY)"
 
 BENCH_NODE := tests/bench/node
+BENCH_LETTERS := .bench/letters
+LETTERS ?= 1000000
+# Packages are measured as they are shipped; PROFILE=ci spares the linking where that is no matter.
+PROFILE ?= release
+
+# The same modules that the tests use, and the peers in folders of their own.
+$(BENCH_LETTERS)/.ready: tests/bench/letters/requirements.txt tests/bench/letters/package.json | tools
+	@$(PYTHON) -m venv $(BENCH_LETTERS)/python
+	@$(BENCH_LETTERS)/python/bin/python -m pip install --quiet --disable-pip-version-check -r tests/bench/letters/requirements.txt
+	@cp tests/bench/letters/package.json $(BENCH_LETTERS)/ && cd $(BENCH_LETTERS) && npm install --silent --no-audit --no-fund --no-package-lock
+	@ln -sfn $(CURDIR) $(BENCH_LETTERS)/node_modules/seawall
+	@touch $@
+
+bench-letters: build $(BENCH_LETTERS)/.ready
+	@cargo build --quiet --locked --profile $(PROFILE) -p seawall-store-sqlite --example letters
+	@cp tests/bench/letters/peers.mjs $(BENCH_LETTERS)/
+	@PYTHONPATH=bindings-python/python $(PYTHON) tests/bench/letters/run.py --python $(BENCH_LETTERS)/python/bin/python --node $(BENCH_LETTERS) \
+		--rust target/$(CARGO_BUILD_TARGET)/$(PROFILE)/examples/letters
+
+bench-million:
+	@cargo build --quiet --locked --profile $(PROFILE) -p seawall-store-sqlite --example letters
+	@rm -rf target/million && mkdir -m 700 -p target/million
+	@target/$(CARGO_BUILD_TARGET)/$(PROFILE)/examples/letters many target/million $(LETTERS); du -sh target/million; rm -rf target/million
 
 # Fat LTO, as packages have it, then the module that the tests use again.
 bench-node: build

@@ -21,6 +21,8 @@ export interface Sent {
   readonly expired: number;
   readonly cause: string | null;
   readonly lost: Lost | null;
+  /** Why the letter could not be encrypted, so that it holds no more than how the call failed. */
+  readonly unsealed: string | null;
   /** The queue, unless its store could not be opened. */
   readonly queue: Handle | undefined;
 }

@@ -13,6 +13,7 @@ import type { RedriveOptions } from './redrive.js';
 interface Request {
   readonly queue: string;
   readonly store: string;
+  readonly keys: string | null;
   readonly handler: string;
   readonly concurrency: number;
   readonly options: { readonly limit: number | null; readonly rate: string | null; readonly stop_after_failures: number; readonly filter: Record<string, string>; readonly job: boolean; readonly resume: string | null };
@@ -48,13 +49,13 @@ function counted(request: string, handler: Handler): Handler {
 }
 
 async function redrive(text: string): Promise<number> {
-  const { queue, store, handler, concurrency, options } = JSON.parse(text) as Request;
+  const { queue, store, keys, handler, concurrency, options } = JSON.parse(text) as Request;
   const deliver = counted(text, await handlerOf(handler));
   const { correlation_id: correlationId, older_than: olderThan, newer_than: newerThan, ...filter } = options.filter;
   const times = { ...(correlationId && { correlationId }), ...(olderThan && { olderThan }), ...(newerThan && { newerThan }) };
   const { limit, job, resume } = options;
   const given = { ...filter, ...times, limit, job, ...(resume && { resume }), ...(options.rate && { rate: options.rate }), concurrency };
-  const report = await new DeadLetterQueue(queue, { store }).redrive(deliver, { ...given, stopAfterFailures: options.stop_after_failures } as RedriveOptions);
+  const report = await new DeadLetterQueue(queue, { store, ...(keys === null ? {} : { encrypt: keys }) }).redrive(deliver, { ...given, stopAfterFailures: options.stop_after_failures } as RedriveOptions);
   return native.cliReport(text, JSON.stringify(report));
 }
 

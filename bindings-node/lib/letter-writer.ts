@@ -10,7 +10,7 @@ import { toMs } from './duration.js';
 import { encode, encodeError } from './encode.js';
 import { emit } from './events.js';
 import { native } from './native.js';
-import { track } from './queues.js';
+import { type Encrypt, sourceOf, track } from './queues.js';
 import type { Report } from './report.js';
 import type { EventName } from './table.js';
 
@@ -46,6 +46,10 @@ export function writeLetter(run: Run, done: (id: string | undefined) => void): v
   const onLost = run.work.core.part('dead_letter')?.onLost as OnLost | undefined;
   write(run, queue, store, options, onLost).then(({ sent, form }) => {
     tellSteps(run, queue, sent, answered);
+    if (sent.unsealed !== null) {
+      console.error(`seawall: dead letter ${sent.id} could not be encrypted and was written without its payload: ${sent.unsealed}`);
+      form['redrivable'] = false;
+    }
     if (sent.lost !== null) {
       lost(sent.cause ?? 'lost');
       afterwards.lost(sent.lost, onLost);
@@ -75,11 +79,26 @@ async function write(run: Run, queue: string, store: string | undefined, options
   form['chain'] = true;
   form['write_timeout'] = toText(options['write_timeout'] ?? DEFAULT_WRITE_TIMEOUT);
   for (const name of ['durability', 'await_durable', 'second_store']) if (options[name] !== undefined) form[name] = options[name];
+  const named = options['encrypt'];
+  // Only a function is waited for: otherwise the write is under way at once.
+  const keys = named === true ? await track(keysOf(run.work.core.part('dead_letter')?.encrypt)) : named;
+  if (keys !== undefined) form['encrypt'] = keys;
   const limits = LIMITS.filter((name) => options[name] !== undefined).map((name) => [name, AGES.has(name) ? toText(options[name]) : options[name]]);
   if (limits.length > 0) form['limits'] = Object.fromEntries(limits);
   const sent = await afterwards.send(queue, store, JSON.stringify(form), onLost);
   if (sent.queue !== undefined && sent.lost === null) run.outer?.trail?.push({ queue: sent.queue, correlationId: run.correlationId, operation: run.work.fn.name });
   return { sent, form };
+}
+
+/** Where the keys are. Without any the letter is written bare, and never in the clear. */
+async function keysOf(encrypt: Encrypt | undefined): Promise<string | undefined> {
+  try {
+    return await sourceOf(encrypt);
+  } catch {
+    // Never what it says: keys may stand in it.
+    console.error('seawall: deadLetter.encrypt gave no keys');
+    return 'held:none';
+  }
 }
 
 const LIMITS = ['max_letters', 'max_bytes', 'max_age', 'retention', 'min_free', 'when_full'];

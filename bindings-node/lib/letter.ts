@@ -50,6 +50,10 @@ export interface DeadLetter<Payload = unknown> {
   readonly group: string;
   /** JSON pointers to what was blanked. */
   readonly redacted: readonly string[];
+  /** The id of the key that it is encrypted under. */
+  readonly encrypted: string | null;
+  /** Why it cannot be opened: then there is neither payload nor what the error said. */
+  readonly locked: string | null;
   readonly contentType: string;
   readonly payloadBase64?: string;
 }

@@ -4,13 +4,18 @@ import { encode, encodeError } from './encode.js';
 import { ConfigError } from './errors.js';
 import { type DeadLetter, type Filter, toFilter, toLetter } from './letter.js';
 import { type Handle, native } from './native.js';
-import { openQueue, track } from './queues.js';
+import { type Encrypt, openQueue, sourceOf, track } from './queues.js';
 import { redrive, type RedriveJob, type RedriveOptions, type RedriveReport } from './redrive.js';
 import { correlationId } from './context.js';
 
 export interface QueueOptions {
   /** `sqlite:///directory` (four slashes: absolute), `postgresql://…`, `redis://…` or `memory:`. Default: `$SEAWALL_STORE`, else in the user's state directory. */
   store?: string;
+  /**
+   * The keys of its letters: `env:NAME`, `file:PATH`, or a function that gives their text, asked once. What is put here is encrypted too. Default:
+   * letters are opened by the keys in `$SEAWALL_KEYS`.
+   */
+  encrypt?: Encrypt;
 }
 
 export interface PutOptions {
@@ -48,8 +53,10 @@ export interface Stats {
 }
 
 export class DeadLetterQueue<Payload = unknown> {
-  // Its password is nobody's who prints a queue.
+  // Its password is nobody's who prints a queue; nor is a key.
   readonly #store: string | undefined;
+  readonly #encrypt: Encrypt | undefined;
+  private source: Promise<string | undefined> | undefined;
 
   /** A queue; its store is opened when first used. */
   constructor(
@@ -58,10 +65,22 @@ export class DeadLetterQueue<Payload = unknown> {
   ) {
     if (typeof name !== 'string' || name === '') throw new ConfigError('expected the name of a queue', 'DeadLetterQueue');
     this.#store = options.store;
+    this.#encrypt = options.encrypt;
   }
 
+  /** Asked for once, and again if it failed. */
+  private keys(): Promise<string | undefined> {
+    this.source ??= sourceOf(this.#encrypt).catch((error: unknown) => {
+      this.source = undefined;
+      throw error;
+    });
+    return this.source;
+  }
+
+  /** Under way at once, so that `flush` waits for it. */
   private handle(): Promise<Handle> {
-    return openQueue(this.name, this.#store);
+    if (this.#encrypt === undefined) return openQueue(this.name, this.#store);
+    return track(this.keys().then((keys) => openQueue(this.name, this.#store, keys)));
   }
 
   private async ask<T>(work: (queue: Handle) => Promise<string>): Promise<T> {
@@ -78,7 +97,10 @@ export class DeadLetterQueue<Payload = unknown> {
     if (options.headers !== undefined) form['headers'] = options.headers;
     const id = options.correlationId ?? correlationId();
     if (id !== undefined) form['correlation_id'] = id;
-    return track(native.queuePut(await this.handle(), JSON.stringify(form)));
+    const handle = await this.handle();
+    const keys = this.encrypt === undefined ? undefined : await this.keys();
+    if (keys !== undefined) form['encrypt'] = keys;
+    return track(native.queuePut(handle, JSON.stringify(form)));
   }
 
   /** The letter of an id, or of one that it was merged into. */

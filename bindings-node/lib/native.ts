@@ -101,7 +101,8 @@ export interface Native {
   clockVirtual(ms: number): void;
   clockAdvance(ms: number): void;
   clockReal(): void;
-  queueOpen(queue: string, store: string | null): Promise<Handle>;
+  queueOpen(queue: string, store: string | null, keys: string | null): Promise<Handle>;
+  keysHold(text: string): string;
   queueDrop(queue: Handle): void;
   queuePut(queue: Handle, letter: string): Promise<string>;
   queueWrite(queue: Handle, letter: string): Promise<string>;

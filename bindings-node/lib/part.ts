@@ -26,6 +26,7 @@ export interface Part {
   readonly idempotencyKey: AnyFunction | undefined;
   readonly redact: AnyFunction | undefined;
   readonly onLost: AnyFunction | undefined;
+  readonly encrypt: AnyFunction | undefined;
   readonly only: AnyFunction | undefined;
   readonly staleKey: AnyFunction | undefined;
   readonly behavior: AnyFunction | undefined;
@@ -50,7 +51,7 @@ export function compilePart(strategy: string, options: Record<string, unknown>, 
     const snake = known(strategy, name);
     if (name === 'name') continue;
     const path = `${strategy}.${snake}`;
-    if ((FUNCTIONS as readonly string[]).includes(name)) {
+    if ((FUNCTIONS as readonly string[]).includes(name) || (name === 'encrypt' && typeof value === 'function')) {
       if (typeof value !== 'function') throw new ConfigError(`expected a function, not ${show(value)}`, path);
       code[name] = value as AnyFunction;
       if (name !== 'key') data[snake] = true;

@@ -53,13 +53,15 @@ export interface FallbackOptions<R> extends Omit<FallbackData, 'value'>, MatchOp
   staleKey?: (...args: any[]) => unknown;
 }
 
-export interface DeadLetterOptions extends Omit<DeadLetterData, 'queue'>, MatchOptions, CommonOptions {
+export interface DeadLetterOptions extends Omit<DeadLetterData, 'queue' | 'encrypt'>, MatchOptions, CommonOptions {
   /** Gives the payload to record from the call's arguments; default: the arguments. */
   capture?: (...args: any[]) => unknown;
   /** Gives the idempotency key from the call's arguments. */
   idempotencyKey?: (...args: any[]) => string;
   /** Takes the letter and returns it without what must not be kept. */
   redact?: (letter: Record<string, unknown>) => Record<string, unknown>;
+  /** The keys under which payload, headers, messages and stacks are encrypted: `env:NAME`, `file:PATH`, or a function that gives their text. */
+  encrypt?: string | (() => string | Promise<string>);
   /** Called with a letter that could not be kept anywhere. */
   onLost?: (letter: DeadLetter) => unknown;
 }

@@ -19,6 +19,7 @@ export const ERROR_CODES = [
   'store.full',
   'circuit.throttled',
   'timeout.idle',
+  'store.key',
 ] as const;
 
 export type ErrorCode = (typeof ERROR_CODES)[number];
@@ -127,6 +128,8 @@ export const ERROR_CLASSES: Readonly<Record<ErrorCode, readonly [string, number]
   'circuit.throttled': ['CircuitOpenError', 503],
   /** A stream's next item took longer than `timeout.idle`. */
   'timeout.idle': ['TimeoutExceededError', 0],
+  /** A letter is encrypted under a key that was not given, or not given right. */
+  'store.key': ['StoreError', 0],
 };
 
 /** Each event's severity and its own fields. */
@@ -217,6 +220,7 @@ export const OPTIONS: Readonly<Record<string, Readonly<Record<string, string>>>>
     capture: '',
     idempotency_key: '',
     redact: '',
+    encrypt: '',
     durability: 'fsync',
     await_durable: 'true',
     write_timeout: '250ms',
@@ -335,6 +339,8 @@ export interface DeadLetterData {
   store?: string;
   /** Where a letter goes that the store does not take. */
   secondStore?: string;
+  /** The keys under which payload, headers, messages and stacks are encrypted: `env:NAME`, `file:PATH`, or a function that gives their text. The first one writes. */
+  encrypt?: string;
   /** What a written record outlives: the machine, if its disk honours flushes, or only the process. Default: fsync. */
   durability?: 'fsync' | 'os';
   /** Whether the caller waits until the record is written. If not, a thread writes it, from memory that is bounded. Default: true. */

@@ -88,16 +88,22 @@ impl<T: Send + Sync + 'static> Task for Open<T> {
     }
 }
 
-/// Opens a queue; without a store, in the default one.
+/// Keeps keys that a function gave; gives the source that stands for them.
+#[napi]
+pub fn keys_hold(text: String) -> Result<String> {
+    seawall_dlq::hold_keys(&text).map_err(letters)
+}
+
+/// Opens a queue; without a store, in the default one. Its letters are opened by the keys of the source.
 #[napi(ts_return_type = "Promise<number>")]
-pub fn queue_open(queue: String, store: Option<String>) -> AsyncTask<Open<Queue>> {
+pub fn queue_open(queue: String, store: Option<String>, keys: Option<String>) -> AsyncTask<Open<Queue>> {
     LazyLock::force(&STORES);
     let work = move || {
         let opened = Queue::open(&queue, store.as_deref().unwrap_or_default())?;
         if store.as_deref() == Some(MEMORY) {
             IN_MEMORY.lock().insert(queue);
         }
-        Ok(opened)
+        keys.map_or(Ok(opened.clone()), |source| opened.with_keys(&source))
     };
     AsyncTask::new(Open { work: Some(Box::new(work)), slab: &QUEUES })
 }

@@ -38,6 +38,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(queue::write_closed, module)?)?;
     module.add_function(wrap_pyfunction!(queue::flush_letters, module)?)?;
     module.add_function(wrap_pyfunction!(queue::abandon_letters, module)?)?;
+    module.add_function(wrap_pyfunction!(queue::hold_keys, module)?)?;
     cli::add_to(module)?;
     control::add_to(module)?;
     fork::add_to(module)?;

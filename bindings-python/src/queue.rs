@@ -15,9 +15,13 @@ pub(crate) struct Queue {
 #[pymethods]
 impl Queue {
     #[new]
-    #[pyo3(signature = (name, store))]
-    fn new(py: Python<'_>, name: &str, store: Option<&str>) -> PyResult<Self> {
-        let inner = inside(py, || seawall_dlq::Queue::open(name, store.unwrap_or_default())).map_err(|why| error::dlq(&why))?;
+    #[pyo3(signature = (name, store, keys=None))]
+    fn new(py: Python<'_>, name: &str, store: Option<&str>, keys: Option<&str>) -> PyResult<Self> {
+        let open = || {
+            let queue = seawall_dlq::Queue::open(name, store.unwrap_or_default())?;
+            keys.map_or_else(|| Ok(queue.clone()), |source| queue.with_keys(source))
+        };
+        let inner = inside(py, open).map_err(|why| error::dlq(&why))?;
         Ok(Self { inner })
     }
 
@@ -91,6 +95,12 @@ pub(crate) fn write_closed(py: Python<'_>, name: &str, store: Option<&str>, lett
 #[pyfunction]
 pub(crate) fn flush_letters(py: Python<'_>, timeout_ms: u32) -> bool {
     py.detach(|| seawall_dlq::flush(Instant::now() + Duration::from_millis(timeout_ms.into())))
+}
+
+/// Keeps keys that a function gave; gives the source that stands for them.
+#[pyfunction]
+pub(crate) fn hold_keys(text: &str) -> PyResult<String> {
+    seawall_dlq::hold_keys(text).map_err(|why| error::dlq(&why))
 }
 
 /// Gives up letters in memory: what is left of each, as JSON.

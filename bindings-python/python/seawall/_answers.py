@@ -188,6 +188,7 @@ def dead_letter(
     capture: Picker | Callable[[], object] | None = None,
     idempotency_key: Picker | None = None,
     redact: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    encrypt: str | Callable[[], str] | None = None,
     write_timeout: Duration | None = None,
     durability: Literal["fsync", "os"] | None = None,
     await_durable: bool | None = None,
@@ -216,6 +217,8 @@ def dead_letter(
         block a function without arguments.
     idempotency_key: gives the key under which receivers recognise the call, likewise.
     redact: takes the record and returns it without what must not be kept.
+    encrypt: the keys under which payload, headers, messages and stacks are encrypted, as a text of `id:key` with each key 32 bytes as base64:
+        "env:NAME", "file:PATH", or a function that gives the text, called for each record. The first key writes, all of them read.
     write_timeout: how long the caller waits for the record to be written; "250ms".
     durability: what a written record outlives: "fsync" the machine, "os" only the process.
     await_durable: False lets a thread write the record, from memory that is bounded; `flush` waits for it.

@@ -51,7 +51,7 @@ def _import_code(words: Sequence[str]) -> None:
 def _redrive(request: str) -> int:
     asked: dict[str, Any] = json.loads(request)
     handler, options = _handler(asked["handler"]), asked["options"]
-    queue = DeadLetterQueue(asked["queue"], store=asked["store"])
+    queue = DeadLetterQueue(asked["queue"], store=asked["store"], encrypt=asked["keys"])
     given = {**options.pop("filter"), **options, "concurrency": asked["concurrency"]}
     given.pop("dry_run")
     handler = _counted(request, handler)

@@ -71,16 +71,21 @@ class DeadLetterQueue:
 
     name: the queue's name, as `dead_letter` has it.
     store: where it lives, "sqlite:///directory", "postgresql://…", "redis://…" or "memory:"; by default $SEAWALL_STORE.
+    encrypt: the keys of its letters, as `dead_letter` takes them; what is put here is encrypted too. Without it, letters are opened by the keys
+        in $SEAWALL_KEYS.
 
     Raises `ConfigError` for a bad name, `StoreError` for what the store cannot do.
     """
 
-    def __init__(self, name: str, *, store: str | None = None) -> None:
+    def __init__(self, name: str, *, store: str | None = None, encrypt: str | Callable[[], str] | None = None) -> None:
         if not isinstance(name, str):
             raise ConfigError(f"expected a queue's name, not {name!r}", path="DeadLetterQueue.name")
         self.name = name
         self._store = store
-        self._queue = _queues.open_queue(name, store)
+        if encrypt is not None and not isinstance(encrypt, str) and not callable(encrypt):
+            raise ConfigError("expected 'env:NAME', 'file:PATH' or a function", path="DeadLetterQueue.encrypt")
+        self._keys = _native_call(lambda: _letters.keys_of(encrypt))
+        self._queue = _queues.open_queue(name, store, self._keys)
 
     def put(
         self,
@@ -92,6 +97,8 @@ class DeadLetterQueue:
     ) -> str:
         """Writes a letter and gives its id. A ready letter of the same idempotency key takes this one in."""
         letter = _letters.by_hand(payload, error, idempotency_key, headers)
+        if self._keys is not None:
+            letter["encrypt"] = self._keys
         return _native_call(lambda: self._queue.put(json.dumps(letter)))
 
     def get(self, id: str) -> DeadLetter | None:

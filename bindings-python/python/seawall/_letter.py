@@ -64,7 +64,8 @@ class DeadLetter:
     """A call that failed for good.
 
     `args` and `kwargs` are those of a captured call, None for a letter with another payload. `redrives` counts the
-    deliveries begun, this one included. `group` is the fingerprint that letters which failed alike share.
+    deliveries begun, this one included. `group` is the fingerprint that letters which failed alike share. `encrypted` is the id of the key that
+    it is encrypted under, if it is; `locked` says why it cannot be opened: then there is neither payload nor what the error said.
     """
 
     id: str
@@ -86,6 +87,8 @@ class DeadLetter:
     redrives: int
     redrivable: bool
     group: str
+    encrypted: str | None = None
+    locked: str | None = None
 
     @classmethod
     def _of(cls, found: dict[str, Any]) -> DeadLetter:
@@ -110,6 +113,8 @@ class DeadLetter:
             redrives=found["redrives"],
             redrivable=found["redrivable"],
             group=found["group"],
+            encrypted=found.get("encrypted"),
+            locked=found.get("locked"),
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from seawall import _afterwards, _argument, _classify, _context, _encode, _events, _native, _queues
 from seawall._errors import ConfigError, from_native
@@ -35,6 +36,9 @@ def record(session: Session) -> bool:
         store = options.get("store")
         told = _afterwards.send(queue, store, json.dumps(letter), on_lost)
         _note_steps(session, queue, told)
+        if told["unsealed"]:
+            logger.error("dead letter %s could not be encrypted and was written without its payload: %s", told["id"], told["unsealed"])
+            is_redrivable = False
         if told["lost"]:
             session.letter_id = None
             _note(session, "dlq.lost", queue=queue, error_type=told["cause"])
@@ -123,7 +127,27 @@ def _letter(session: Session, options: dict[str, Any]) -> tuple[dict[str, Any], 
         letter, is_redrivable = _redacted(redact, letter, is_redrivable)
     elif redact is not None:
         letter["redact"] = list(redact)
+    # Last, so that no hook of the application turns it off.
+    letter["encrypt"] = _keys(options.get("encrypt"), code.get("encrypt"))
     return {name: value for name, value in letter.items() if value is not None or name == "payload"}, is_redrivable
+
+
+def keys_of(encrypt: str | Callable[[], str] | None) -> str | None:
+    """The source of keys that an application named, or whose text its function gives."""
+    return _native.hold_keys(encrypt()) if callable(encrypt) else encrypt
+
+
+def _keys(named: object, function: Callable[[], str] | None) -> str | None:
+    if isinstance(named, str):
+        return named
+    if function is None:
+        return None
+    try:
+        return keys_of(function)
+    except Exception:
+        # Never its keys: they may stand in the error. The letter is written bare.
+        logger.error("dead_letter.encrypt gave no keys")
+        return "held:none"
 
 
 def _redacted(redact: Any, letter: dict[str, Any], is_redrivable: bool) -> tuple[dict[str, Any], bool]:

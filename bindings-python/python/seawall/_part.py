@@ -36,7 +36,7 @@ def part_of(strategy: str, name: str | None, key: Picker | None, scope: str | No
         path = f"{strategy}.{option}"
         if value is None:
             continue
-        if option in _CODE:
+        if option in _CODE or (option == "encrypt" and callable(value)):
             check_code(option, value, path)
             code[option] = value
         elif option in _DURATIONS:

@@ -21,6 +21,7 @@ ErrorCode = Literal[
     "store.full",
     "circuit.throttled",
     "timeout.idle",
+    "store.key",
 ]
 
 # Every error code; a code crosses the boundary as its index here.
@@ -42,6 +43,7 @@ ERROR_CODES: Final[tuple[ErrorCode, ...]] = (
     "store.full",
     "circuit.throttled",
     "timeout.idle",
+    "store.key",
 )
 
 Reason = Literal[
@@ -184,6 +186,7 @@ ERROR_CLASSES: Final[dict[ErrorCode, tuple[str, int]]] = {
     "store.full": ("StoreError", 0),  # The disk or the store's own limit is full.
     "circuit.throttled": ("CircuitOpenError", 503),  # The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.
     "timeout.idle": ("TimeoutExceededError", 0),  # A stream's next item took longer than `timeout.idle`.
+    "store.key": ("StoreError", 0),  # A letter is encrypted under a key that was not given, or not given right.
 }
 
 # Each event's severity and its own fields.
@@ -242,6 +245,7 @@ OPTIONS: Final[dict[str, dict[str, str]]] = {
         "capture": "",  # Gives the payload to record from the call's arguments; default: the arguments.
         "idempotency_key": "",  # Gives the idempotency key from the call's arguments.
         "redact": "",  # Takes the record and returns it without what must not be kept.
+        "encrypt": "",  # The keys under which payload, headers, messages and stacks are encrypted: `env:NAME`, `file:PATH`, or a function that gives their text. The first one writes.
         "durability": "fsync",  # What a written record outlives: the machine, if its disk honours flushes, or only the process.
         "await_durable": "true",  # Whether the caller waits until the record is written. If not, a thread writes it, from memory that is bounded.
         "write_timeout": "250ms",  # How long the caller waits for the record to be written.

@@ -223,6 +223,9 @@ pub(crate) struct Dlq {
     /// Where letters are kept, such as sqlite:////var/lib/shop/letters; default $SEAWALL_STORE, else below the user's state directory.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
+    /// Where the keys of encrypted letters are: env:NAME or file:PATH; default the variable SEAWALL_KEYS.
+    #[arg(long, global = true, value_name = "SOURCE")]
+    pub(crate) keys: Option<String>,
     /// Say it in JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,

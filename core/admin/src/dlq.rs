@@ -47,18 +47,23 @@ pub(crate) const DONE: Ended = Ok(Done::Exit(0));
 /// Where, and how to say it.
 struct At {
     store: String,
+    keys: Option<String>,
     json: bool,
 }
 
 impl At {
     fn queue(&self, name: &str) -> Result<Queue, Failed> {
-        Ok(Queue::open(name, &self.store)?)
+        let queue = Queue::open(name, &self.store)?;
+        Ok(match &self.keys {
+            Some(source) => queue.with_keys(source)?,
+            None => queue,
+        })
     }
 }
 
 pub(crate) fn run(dlq: Dlq, console: &mut Console<'_>) -> Ended {
     let store = dlq.store.map_or_else(default_store_url, Ok)?;
-    let at = At { store, json: dlq.json };
+    let at = At { store, keys: dlq.keys, json: dlq.json };
     match dlq.verb {
         Verb::Ls { queue: None, .. } => queues(&at, console),
         Verb::Ls { queue: Some(queue), filter, limit, after } => letters(&at, &queue, filter, limit, after.as_deref(), console),
@@ -276,6 +281,6 @@ fn begin_redrive(at: &At, verb: Verb, console: &mut Console<'_>) -> Ended {
     options["job"] = true.into();
     options["resume"] = json!(resume);
     let handler = to.ok_or_else(|| Failed { code: 2, message: format!("redrive: --to is missing; {}", console.handler) })?;
-    let request = json!({"queue": queue, "store": at.store, "handler": handler, "concurrency": concurrency, "json": at.json, "total": total, "options": options});
+    let request = json!({"queue": queue, "store": at.store, "keys": at.keys, "handler": handler, "concurrency": concurrency, "json": at.json, "total": total, "options": options});
     Ok(Done::Redrive(request.to_string()))
 }

@@ -17,7 +17,7 @@ use crate::letter::{Parcel, Way};
 use crate::limits::Dropped;
 use crate::queue::books_of;
 use crate::registry::default_store_url;
-use crate::{DlqError, Queue, RecordId, ring, time, view};
+use crate::{DlqError, Queue, RecordId, ring, time};
 
 /// What became of a letter.
 pub(crate) struct Sent {
@@ -28,6 +28,8 @@ pub(crate) struct Sent {
     cause: Option<&'static str>,
     /// What nobody took: for a log, and for a hook.
     lost: Option<Lost>,
+    /// Why it is not sealed though it should be, and therefore bare.
+    unsealed: Option<String>,
 }
 
 /// A letter that no step took.
@@ -38,7 +40,7 @@ pub(crate) struct Lost {
 
 impl Lost {
     pub(crate) fn of(parcel: &Parcel) -> Self {
-        let letter = view::letter(&parcel.record).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let letter = parcel.letter().and_then(|text| serde_json::from_str(&text).ok());
         Self { line: parcel.line(), letter: letter.unwrap_or_default() }
     }
 
@@ -49,7 +51,7 @@ impl Lost {
 
 impl Sent {
     fn by(id: RecordId, step: &'static str, cause: Option<&'static str>) -> Self {
-        Self { id, step, dropped: Dropped::default(), cause, lost: None }
+        Self { id, step, dropped: Dropped::default(), cause, lost: None, unsealed: None }
     }
 
     /// As the bindings read it.
@@ -61,6 +63,7 @@ impl Sent {
             "expired": self.dropped.expired,
             "cause": self.cause,
             "lost": self.lost.as_ref().map(Lost::json),
+            "unsealed": self.unsealed,
         })
         .to_string()
     }
@@ -101,7 +104,10 @@ pub fn write_closed(queue: &str, store_url: &str, letter_json: &str) -> Result<S
 }
 
 pub(crate) fn send(target: &Target, queue: &str, letter_json: &str, now: i64) -> Result<Sent, DlqError> {
-    let sent = Parcel::parse(queue, letter_json, now).and_then(|(parcel, way)| along(target, queue, parcel, &way));
+    let sent = Parcel::parse(queue, letter_json, now).and_then(|(parcel, way)| {
+        let sent = along(target, queue, parcel, &way)?;
+        Ok(Sent { unsealed: way.unsealed, ..sent })
+    });
     if sent.as_ref().map_or(true, |sent| sent.lost.is_some()) {
         target.lost();
     }

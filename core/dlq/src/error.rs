@@ -1,7 +1,7 @@
 //! What can go wrong, as a code that is the same in every language and a message that says what would be right.
 
 /// An error of the dead-letter room. `code` is one of `config.invalid`, `store.unsupported`, `store.schema`, `store.busy`,
-/// `store.full` and `store.failed`.
+/// `store.full`, `store.failed` and `store.key`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct DlqError {
@@ -40,6 +40,12 @@ impl DlqError {
     #[must_use]
     pub fn full(message: impl Into<String>) -> Self {
         Self { code: "store.full", message: message.into() }
+    }
+
+    /// A letter is encrypted under a key that was not given, or was given wrong.
+    #[must_use]
+    pub fn key(message: impl Into<String>) -> Self {
+        Self { code: "store.key", message: message.into() }
     }
 
     /// The store failed for a reason of its own.

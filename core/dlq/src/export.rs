@@ -68,7 +68,7 @@ struct Event<'a> {
     letter: Map<String, Value>,
 }
 
-fn line(record: &Record) -> Result<String, DlqError> {
+pub(crate) fn line(record: &Record) -> Result<String, DlqError> {
     let broken = |why: serde_json::Error| DlqError::failed(format!("letter {}: no JSON: {why}", record.id));
     let Value::Object(mut letter) = serde_json::to_value(record).map_err(broken)? else { return Err(DlqError::failed("letter: no map")) };
     for outside in ["id", "body", "ct"] {

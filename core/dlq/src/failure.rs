@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::fingerprint;
 use crate::lenient;
 use crate::record::Extra;
+use crate::seal::Seal;
 
 /// The longest message kept, in bytes.
 const MESSAGE_BYTES: usize = 8 * 1024;
@@ -80,6 +81,12 @@ pub struct Failure {
     /// The rule that computed it.
     #[serde(rename = "fpv")]
     pub fingerprint_version: u32,
+    /// What it said, encrypted.
+    #[serde(rename = "_seal", skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
+    /// For the attempt that a redrive was: its message, encrypted.
+    #[serde(skip)]
+    pub(crate) brief: Option<Seal>,
     /// What a newer writer added.
     #[serde(flatten)]
     pub extra: Extra,
@@ -124,6 +131,9 @@ pub struct Attempt {
     /// What its error said, redacted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+    /// Its message and what else was said, encrypted.
+    #[serde(rename = "_seal", skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
     /// Whatever else the language knows: duration, error type, delay.
     #[serde(flatten)]
     pub extra: Extra,
@@ -143,8 +153,9 @@ impl Attempt {
         if let Some(error) = error {
             extra.insert("error_type".into(), Value::from(error.kind.as_str()));
         }
-        let message = error.map(|error| error.message.clone());
-        let mut attempt = Self { number: 0, time: Some(at), outcome: Some("redrive".into()), message, extra };
+        let seal = error.and_then(|error| error.brief.clone());
+        let message = error.filter(|error| error.seal.is_none()).map(|error| error.message.clone());
+        let mut attempt = Self { number: 0, time: Some(at), outcome: Some("redrive".into()), message, seal, extra };
         attempt.cut(1);
         attempt
     }

@@ -12,10 +12,11 @@ use uuid::Uuid;
 
 use crate::failure::{Attempts, Failure};
 use crate::limits::Limits;
-use crate::record::{Extra, Origin, Record, Redaction, Redrives, SCHEMA, State, Times};
+use crate::record::{CLEAR_SCHEMA, Extra, Origin, Record, Redaction, Redrives, State, Times};
 use crate::redact::{Rules, is_json};
+use crate::seal::Seal;
 use crate::store::{Durability, Refailed, Write};
-use crate::{Attempt, DlqError, time, view};
+use crate::{Attempt, DlqError, export, keys, seal, time, view};
 
 /// The longest that headers may be in all, in bytes.
 const HEADER_BYTES: usize = 16 * 1024;
@@ -52,6 +53,7 @@ struct Form<'a> {
     limits: Option<Limits>,
     second_store: Option<String>,
     chain: Option<bool>,
+    encrypt: Option<String>,
 }
 
 /// A letter ready to be written: redacted, bounded, grouped.
@@ -63,6 +65,8 @@ pub(crate) struct Parcel {
     /// The longest wait for other writers, at each step of its way.
     pub(crate) wait: Duration,
     pub(crate) limits: Limits,
+    /// Where its keys are, if it is sealed.
+    keys: Option<String>,
 }
 
 /// How a letter is to be written.
@@ -73,6 +77,8 @@ pub(crate) struct Way {
     pub(crate) second_store: Option<String>,
     /// Whether a failure of the store is the chain's concern rather than the caller's.
     pub(crate) chain: bool,
+    /// Why it could not be sealed, so that it holds no more than how the call failed.
+    pub(crate) unsealed: Option<String>,
 }
 
 impl Parcel {
@@ -84,8 +90,13 @@ impl Parcel {
         });
         let redriven = redriven.transpose()?;
         let (write, wait) = form.write(now)?;
-        let way =
-            Way { waits: form.await_durable.unwrap_or(true), second_store: form.second_store.take(), chain: form.chain.unwrap_or(false) };
+        let mut way = Way {
+            waits: form.await_durable.unwrap_or(true),
+            second_store: form.second_store.take(),
+            chain: form.chain.unwrap_or(false),
+            unsealed: None,
+        };
+        let mut source = form.encrypt.take();
         let limits = form.limits.take().unwrap_or_default();
         let (content_type, payload) = form.payload()?;
         let attempts = Attempts {
@@ -99,8 +110,8 @@ impl Parcel {
             ..Times::default()
         };
         let mut record = Record {
-            v: SCHEMA,
-            min: SCHEMA,
+            v: CLEAR_SCHEMA,
+            min: CLEAR_SCHEMA,
             id: Uuid::now_v7(),
             queue: queue.to_owned(),
             state: State::Ready,
@@ -119,18 +130,33 @@ impl Parcel {
             times,
             redrives: Redrives::default(),
             redaction: Redaction::default(),
+            seal: None,
             extra: Extra::new(),
         };
+        // Seals are made here alone.
+        record.error.seal = None;
+        record.attempts.iter_mut().for_each(|attempt| attempt.seal = None);
         record.error.cut(2);
         record.attempts.iter_mut().for_each(|attempt| attempt.cut(2));
         rules.apply(&mut record);
         record.error.settle();
         record.attempts.iter_mut().for_each(|attempt| attempt.cut(1));
+        if let Some(from) = &source {
+            match keys::keys_of(from).and_then(|keys| seal::close(&mut record, &keys)) {
+                Ok(()) => {}
+                Err(why) if !way.chain => return Err(why),
+                Err(why) => {
+                    seal::strip(&mut record);
+                    way.unsealed = Some(why.message);
+                    source = None;
+                }
+            }
+        }
         let attempts = Attempts { kept: std::mem::take(&mut record.attempts), count: attempts.count };
         let queue = record.queue.clone();
         let refailed = redriven.map(|id| Refailed { queue, id, error: record.error.clone(), attempts: attempts.clone() });
         record.add_attempts(attempts);
-        Ok((Self { record, refailed, write, wait, limits }, way))
+        Ok((Self { record, refailed, write, wait, limits, keys: source }, way))
     }
 
     /// How to write it at one step of its way, from now.
@@ -140,19 +166,31 @@ impl Parcel {
 
     /// About how much memory it takes.
     pub(crate) fn size(&self) -> usize {
-        self.record.payload.len() + 1024
+        self.record.payload.len() + self.record.seal.as_ref().map_or(0, Seal::size) + 1024
     }
 
-    /// The letter as one line for a log: its record, redacted like all of it, without the payload if that is long.
+    /// The letter for a hook of the application, which had the call's arguments in its hands.
+    pub(crate) fn letter(&self) -> Option<String> {
+        let keys = self.keys.as_deref().and_then(|source| keys::keys_of(source).ok());
+        view::letter(&self.record, keys.as_deref()).ok()
+    }
+
+    /// The letter as one line for a log: its record, redacted like all of it, without the payload if that is long. One that is sealed stays so: its line is
+    /// as `export` writes it, for `import`.
     pub(crate) fn line(&self) -> String {
         let mut record = self.record.clone();
+        if record.seal.as_ref().is_some_and(|seal| seal.size() <= LINE_BYTES)
+            && let Ok(line) = export::line(&record)
+        {
+            return line;
+        }
         if record.payload.len() > LINE_BYTES {
             record.payload = b"null".to_vec();
             record.content_type = "application/json".into();
             record.redrivable = false;
         }
         record.error.stack = None;
-        view::letter(&record).unwrap_or_else(|_| serde_json::json!({"id": record.id.to_string(), "queue": record.queue}).to_string())
+        view::letter(&record, None).unwrap_or_else(|_| serde_json::json!({"id": record.id.to_string(), "queue": record.queue}).to_string())
     }
 }
 

@@ -29,6 +29,7 @@ mod failure;
 mod fingerprint;
 pub mod fork;
 mod job;
+mod keys;
 mod lenient;
 mod letter;
 mod limits;
@@ -48,13 +49,16 @@ mod redrive;
 mod registry;
 mod ring;
 mod running;
+mod seal;
 mod store;
 mod time;
 mod view;
 
+pub use self::ring::{abandon, flush};
 pub use chain::write_closed;
 pub use error::DlqError;
 pub use failure::{Attempt, Attempts, Cause, Failure, Frame};
+pub use keys::hold_keys;
 pub use memory::MemoryStore;
 pub use metrics::{Metric, Reading, metrics};
 pub use per_process::PerProcess;
@@ -63,8 +67,8 @@ pub use queue::Queue;
 pub use record::{Origin, Record, RecordId, Redaction, SCHEMA, State, Times};
 pub use redrive::Redrive;
 pub use registry::{default_store_url, register_store, store_at};
-pub use ring::{abandon, flush};
+pub use seal::Seal;
 pub use store::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, ENDED_JOBS, Evict, Finding, Group, Nack, Outcome, Page, Purged,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, Durability, ENDED_JOBS, End, Evict, Finding, Group, Nack, Outcome, Page, Purged,
     Refailed, Stats, StoredJob, Token, Usage, Write,
 };

@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use serde_json::json;
 
 use crate::chain::{self, Sent, Target};
+use crate::keys::{Keys, default_source, keys_of};
 use crate::letter::Parcel;
 use crate::limits::{Books, Door, Dropped, Limits};
 use crate::registry::{default_store_url, store_at};
@@ -46,7 +47,8 @@ pub(crate) fn opened() -> Vec<(Place, Arc<Books>)> {
 /// three and the last seven), `attempt_count`, `correlation_id`, `idempotency_key`, `key`, `headers`, `policy`, `state`
 /// (`ready`, `leased`, `parked`, `archived`), `times` (`first_failure`, `last_failure`, `dead_lettered`, `expires`), `origin`
 /// (`service`, `operation`, `language`, `version`, `host`, `pid`), `redrives` (deliveries begun, this one included),
-/// `redrivable`, `group` (the fingerprint) and `redacted` (JSON pointers to what was blanked). Times are RFC 3339.
+/// `redrivable`, `group` (the fingerprint), `redacted` (JSON pointers to what was blanked), `encrypted` (the id of the key that it is encrypted under, or
+/// null) and `locked` (null, or why it cannot be opened: then `payload` and `args` are null, and `headers`, messages and stacks empty). Times are RFC 3339.
 ///
 /// A filter is a JSON object of texts: `id`, `group`, `error` (type, its last part, or code), `policy`, `key`,
 /// `correlation_id`, `state`, `older_than`, `newer_than` (a duration such as `"1h"` or an RFC 3339 instant).
@@ -56,6 +58,8 @@ pub struct Queue {
     store: Arc<dyn DeadLetterStore>,
     clock: Clock,
     books: Arc<Books>,
+    /// Where the keys of letters are.
+    keys: Option<String>,
 }
 
 impl Queue {
@@ -77,12 +81,27 @@ impl Queue {
         let store = store_at(&url)?;
         let books = books_of(queue, &url);
         books.meter.serve(&url, Arc::downgrade(&store));
-        Ok(Self { name: queue.to_owned(), store, clock: Arc::new(time::wall_ms), books })
+        Ok(Self { name: queue.to_owned(), store, clock: Arc::new(time::wall_ms), books, keys: default_source() })
     }
 
     /// A queue in a store of one's own, on a wall clock of one's own (milliseconds since 1970).
     pub fn on(store: Arc<dyn DeadLetterStore>, queue: &str, clock: impl Fn() -> i64 + Send + Sync + 'static) -> Self {
-        Self { name: queue.to_owned(), store, clock: Arc::new(clock), books: Arc::default() }
+        Self { name: queue.to_owned(), store, clock: Arc::new(clock), books: Arc::default(), keys: default_source() }
+    }
+
+    /// The same queue, whose letters are opened by the keys of a source: `env:NAME`, `file:PATH`, or what [`hold_keys`](crate::hold_keys) gave. Without,
+    /// by those of the variable `SEAWALL_KEYS`.
+    ///
+    /// # Errors
+    /// `config.invalid` if there are no keys.
+    pub fn with_keys(&self, source: &str) -> Result<Self, DlqError> {
+        keys_of(source)?;
+        Ok(Self { keys: Some(source.to_owned()), ..self.clone() })
+    }
+
+    /// The keys that open letters. Without them letters stay locked, and say so.
+    pub(crate) fn keys(&self) -> Option<Arc<Keys>> {
+        self.keys.as_deref().and_then(|source| keys_of(source).ok())
     }
 
     /// The queue's name.
@@ -134,6 +153,7 @@ impl Queue {
     /// `correlation_id`, `key`, `headers` (texts or lists of texts), `policy`, `operation`, `language`, `service`, `redrivable`,
     /// `id` (the letter being redriven: its record is updated, unless it is archived or gone), `redact` (further names, or JSON
     /// pointers into the payload), `durability` (`fsync`, `os`), `write_timeout` (the longest wait for other writers, 5 s),
+    /// `encrypt` (the source of keys under which it is sealed, as in [`with_keys`](Self::with_keys)),
     /// `within_retry` (an outer policy's retry is running: equal correlation id, operation and payload are one letter), and the
     /// keys of [`write`](Self::write).
     ///
@@ -148,8 +168,8 @@ impl Queue {
     }
 
     /// As [`put`](Self::put), and tells what became of the letter: a JSON object of `id`, `step`, `dropped` (letters removed to make
-    /// room), `expired` (letters removed because of their age), `cause` (the code of what kept the letter from its store, or null) and
-    /// `lost` (null, or the `letter` and that as a short `line` for a log). Its further keys:
+    /// room), `expired` (letters removed because of their age), `cause` (the code of what kept the letter from its store, or null),
+    /// `unsealed` (null, or why the letter could not be encrypted: then it was written without payload, headers and messages) and `lost` (null, or the `letter` and that as a short `line` for a log). Its further keys:
     ///
     /// - `limits`: what the queue may hold, see `max_letters`, `max_bytes`, `max_age`, `retention`, `min_free` (bytes) and `when_full`
     ///   (`reject`, `drop_oldest`).
@@ -202,7 +222,8 @@ impl Queue {
     /// `store.schema` for a letter of a newer version, `store.failed`.
     pub fn get(&self, id: &str) -> Result<Option<String>, DlqError> {
         let Ok(id) = id.parse::<RecordId>() else { return Ok(None) };
-        self.store.get(&self.name, &[id], self.now())?.first().map(view::letter).transpose()
+        let found = self.store.get(&self.name, &[id], self.now())?;
+        found.first().map(|record| view::letter(record, self.keys().as_deref())).transpose()
     }
 
     /// Up to `limit` (at most 1000) letters as a JSON array, newest first, from the one after `cursor`, the last id seen.
@@ -215,7 +236,8 @@ impl Queue {
         query.default_states(&OPEN, &[]);
         let after = cursor.map(|id| id.parse().map_err(|_| DlqError::invalid(format!("cursor: '{id}' is no letter's id")))).transpose()?;
         let page = Page { limit: limit.min(PAGE), after };
-        let letters: Vec<String> = self.store.peek(&query, &page, self.now())?.iter().map(view::letter).collect::<Result<_, _>>()?;
+        let (keys, found) = (self.keys(), self.store.peek(&query, &page, self.now())?);
+        let letters: Vec<String> = found.iter().map(|record| view::letter(record, keys.as_deref())).collect::<Result<_, _>>()?;
         Ok(format!("[{}]", letters.join(",")))
     }
 
@@ -228,7 +250,8 @@ impl Queue {
         let mut query = self.query("", filter_json)?;
         query.default_states(&OPEN, &[]);
         let groups = self.store.groups(&query, self.now())?;
-        Ok(serde_json::Value::Array(groups.iter().map(view::group).collect()).to_string())
+        let keys = self.keys();
+        Ok(serde_json::Value::Array(groups.iter().map(|group| view::group(group, keys.as_deref())).collect()).to_string())
     }
 
     /// `ready`, `leased`, `parked`, `archived` (counts), `bytes` (of all records), `oldest` (the oldest ready letter's time, or

@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::failure::{Attempts, Failure};
+use crate::seal::Seal;
 use crate::{Attempt, DlqError};
 
-/// The record schema that this build writes.
-pub const SCHEMA: u32 = 1;
+/// The latest record schema that this build reads and writes.
+pub const SCHEMA: u32 = 2;
+/// What a letter in the clear is written as.
+pub(crate) const CLEAR_SCHEMA: u32 = 1;
+/// What a letter is written as whose payload is encrypted.
+pub(crate) const SEALED_SCHEMA: u32 = 2;
 
 /// A letter's identity: a UUIDv7, so ids sort by the time of writing.
 pub type RecordId = Uuid;
@@ -192,6 +197,9 @@ pub struct Record {
     /// What was blanked.
     #[serde(rename = "redact", default)]
     pub redaction: Redaction,
+    /// Payload and headers, encrypted.
+    #[serde(rename = "_seal", default, skip_serializing_if = "Option::is_none")]
+    pub seal: Option<Seal>,
     /// What a newer writer added.
     #[serde(flatten)]
     pub extra: Extra,

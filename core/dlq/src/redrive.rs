@@ -1,6 +1,9 @@
 //! Redrive: letters delivered again, at least once.
 //!
 //! The caller owns the loop, the waits and the deliveries; this side owns the order, the spacing, the leases and the report.
+//!
+//! The end of one delivery and the claim for the next are one transaction, so that a letter costs one. The letter that was claimed ahead is handed out by
+//! the next question, which its runner asks at once; else it goes back uncounted.
 
 use std::collections::HashMap;
 
@@ -14,7 +17,8 @@ use crate::metrics::{Delivered, Meter};
 use crate::options::Options;
 use crate::redact::Rules;
 use crate::running::{LOOK_MS, Running};
-use crate::store::{Claim, ClaimRequest, Nack, Outcome, Page, Token};
+use crate::seal::{self, Opened};
+use crate::store::{Claim, ClaimRequest, End, Nack, Outcome, Page, Token};
 use crate::{DlqError, Query, Queue, view};
 
 /// How long to wait when all that is left is in somebody's hands.
@@ -41,6 +45,8 @@ struct Report {
 struct Held {
     token: Token,
     redrives: u32,
+    /// Its failures are sealed like itself.
+    sealed: bool,
 }
 
 #[derive(Default)]
@@ -53,6 +59,8 @@ struct Run {
     done: Option<String>,
     /// When the job was looked at last.
     looked: Option<i64>,
+    /// Claimed with the last answer, and when.
+    ahead: Option<(Claim, i64)>,
 }
 
 impl Run {
@@ -119,7 +127,7 @@ impl Redrive {
     /// Skipped are letters that cannot be redriven and deliveries whose lease was lost; remaining are those not tried.
     ///
     /// # Errors
-    /// `store.busy`, `store.failed`; the redrive may be asked again.
+    /// `store.key` for a letter that the queue's keys do not open: it is given back uncounted. `store.busy`, `store.failed`. The redrive may be asked again.
     pub fn next(&self, now_ms: u64) -> Result<String, DlqError> {
         let mut run = self.run.lock();
         if let Some(done) = &run.done {
@@ -130,13 +138,15 @@ impl Redrive {
             let wait = self.pace.lock().as_ref().map_or(0, |pace| pace.wait_ms(now_ms));
             if wait > 0 {
                 // Nobody should wait for a letter that is not there.
-                if self.queue.store().peek(&self.query, &Page { limit: 1, after: None }, self.queue.now())?.is_empty() {
+                if run.ahead.is_none()
+                    && self.queue.store().peek(&self.query, &Page { limit: 1, after: None }, self.queue.now())?.is_empty()
+                {
                     run.exhausted = true;
                     continue;
                 }
                 return Ok(json!({ "wait_ms": wait }).to_string());
             }
-            let Some(claim) = self.claim()? else {
+            let Some(claim) = self.claim(&mut run)? else {
                 run.exhausted = true;
                 continue;
             };
@@ -144,6 +154,7 @@ impl Redrive {
                 return Ok(step);
             }
         }
+        self.give_back(&mut run);
         if !run.held.is_empty() {
             return Ok(json!({ "wait_ms": PENDING_WAIT_MS, "pending": run.held.len() }).to_string());
         }
@@ -172,6 +183,7 @@ impl Redrive {
             return Ok(());
         }
         run.report.stopped = Some("paused");
+        self.give_back(&mut run);
         let Some(job) = &self.job else { return Ok(()) };
         job.end(&self.queue, run.progress(), Some("paused")).map(drop)
     }
@@ -190,22 +202,69 @@ impl Redrive {
         &self.queue.books().meter
     }
 
-    fn claim(&self) -> Result<Option<Claim>, DlqError> {
-        let request = ClaimRequest {
+    fn request(&self) -> ClaimRequest {
+        ClaimRequest {
             query: self.query.clone(),
             owner: self.job.as_ref().map_or_else(|| std::process::id().to_string(), |job| job.id.to_string()),
             lease_ms: self.options.lease_ms,
             limit: 1,
             max_redrives: self.options.max_redrives,
+        }
+    }
+
+    fn claim(&self, run: &mut Run) -> Result<Option<Claim>, DlqError> {
+        let now = self.queue.now();
+        // A lease that is half gone would lapse in the hands of a slow handler.
+        if run.ahead.as_ref().is_some_and(|(_, at)| !(0..self.options.lease_ms / 2).contains(&(now - at))) {
+            self.give_back(run);
+        }
+        match run.ahead.take() {
+            Some((claim, _)) => Ok(Some(claim)),
+            None => Ok(self.meter().timed("claim", || self.queue.store().claim(&self.request(), now))?.pop()),
+        }
+    }
+
+    /// Gives a letter back that was claimed ahead. If that fails, its lease does.
+    fn give_back(&self, run: &mut Run) {
+        if let Some((Claim { token, .. }, _)) = run.ahead.take() {
+            let _ = self.queue.store().nack(&[Nack { token, error: None, park: false, uncounted: true }], self.queue.now());
+        }
+    }
+
+    /// Ends a delivery, and claims a letter for the next one if that may begin at once.
+    fn settle(&self, run: &mut Run, end: End, now_ms: u64) -> Result<bool, DlqError> {
+        let (store, now) = (self.queue.store(), self.queue.now());
+        let failed = run.report.failed + u64::from(matches!(end, End::Nack(_)));
+        let is_last = run.exhausted
+            || run.ahead.is_some()
+            || run.report.stopped.is_some()
+            || self.options.stop_after_failures.is_some_and(|most| failed >= most)
+            || self.options.limit.is_some_and(|most| run.issued >= most)
+            || self.pace.lock().as_ref().is_some_and(|pace| pace.wait_ms(now_ms) > 0);
+        let operation = if matches!(end, End::Ack(..)) { "ack" } else { "nack" };
+        if !is_last && let Ok((kept, mut claims)) = self.meter().timed(operation, || store.settle(&end, &self.request(), now)) {
+            run.ahead = claims.pop().map(|claim| (claim, now));
+            return Ok(kept);
+        }
+        let kept = match end {
+            End::Ack(token, outcome) => self.meter().timed(operation, || store.ack(&[token], outcome, now))?,
+            End::Nack(nack) => self.meter().timed(operation, || store.nack(&[*nack], now))?,
         };
-        let claims = self.meter().timed("claim", || self.queue.store().claim(&request, self.queue.now()))?;
-        Ok(claims.into_iter().next_back())
+        Ok(kept == [true])
     }
 
     fn deliver(&self, run: &mut Run, claim: Claim, now_ms: u64) -> Result<Option<String>, DlqError> {
         let token = claim.token;
-        let text = claim.record.and_then(|record| view::letter(&record).map(|text| (text, record.redrives.count)));
-        let Ok((letter, redrives)) = text else {
+        let opened = claim.record.map(|record| seal::open(record, self.queue.keys().as_deref()));
+        if let Ok(Opened { record, locked: Some(why), .. }) = &opened
+            && record.seal.is_some()
+        {
+            // It stays where it is. To pass it by in silence would be no help to whoever forgot a key.
+            self.queue.store().nack(&[Nack { token, error: None, park: false, uncounted: true }], self.queue.now())?;
+            return Err(DlqError::key(format!("letter {}: {why}. It stays in the queue; park it to redrive the others", record.id)));
+        }
+        let text = opened.and_then(|letter| Ok((view::opened(&letter)?, letter.record.redrives.count, letter.key.is_some())));
+        let Ok((letter, redrives, sealed)) = text else {
             // Unreadable: out of the way of the others, but not gone.
             self.queue.store().nack(&[Nack { token, error: None, park: true, uncounted: true }], self.queue.now())?;
             run.report.skipped += 1;
@@ -216,7 +275,7 @@ impl Redrive {
             pace.begin(now_ms);
         }
         let number = run.issued;
-        run.held.insert(number, Held { token, redrives });
+        run.held.insert(number, Held { token, redrives, sealed });
         Ok(Some(format!(r#"{{"deliver":{letter},"token":{number}}}"#)))
     }
 
@@ -227,7 +286,9 @@ impl Redrive {
             run.report.stopped = None;
         }
         if self.options.dry_run {
-            run.report.groups = Some(self.queue.store().groups(&self.query, now)?.iter().map(view::group).collect());
+            let keys = self.queue.keys();
+            run.report.groups =
+                Some(self.queue.store().groups(&self.query, now)?.iter().map(|group| view::group(group, keys.as_deref())).collect());
         }
         if let Some(job) = &self.job {
             run.report.job = Some(job.id.to_string());
@@ -253,11 +314,17 @@ impl Redrive {
     /// # Errors
     /// `config.invalid` for a malformed error, `store.busy`, `store.failed`; the token may be answered again.
     pub fn delivered(&self, token: u64, ok: bool, error_json: Option<&str>, now_ms: u64) -> Result<bool, DlqError> {
-        let _ = now_ms;
         let mut run = self.run.lock();
         let Some(held) = run.held.get(&token) else { return Ok(false) };
         let now = self.queue.now();
-        let error = error_json.filter(|_| !ok).map(failure).transpose()?;
+        let mut error = error_json.filter(|_| !ok).map(failure).transpose()?;
+        if let Some(error) = error.as_mut().filter(|_| held.sealed) {
+            // Without a key now, what it said stays untold.
+            let sealed = self.queue.keys().is_some_and(|keys| seal::error(error, &keys).is_ok());
+            if !sealed {
+                seal::strip_error(error);
+            }
+        }
         if error.as_ref().is_some_and(|error| matches!(error.code.as_deref(), Some("circuit.open" | "circuit.isolated"))) {
             let nack = Nack { token: held.token.clone(), error: None, park: false, uncounted: true };
             let kept = self.queue.store().nack(&[nack], now)? == [true];
@@ -266,15 +333,14 @@ impl Redrive {
             run.report.skipped += u64::from(!kept);
             return Ok(kept);
         }
-        let kept = if ok {
-            self.meter().timed("ack", || self.queue.store().ack(std::slice::from_ref(&held.token), Outcome::Archive, now))?
+        let end = if ok {
+            End::Ack(held.token.clone(), Outcome::Archive)
         } else {
             let park = self.options.max_redrives.is_some_and(|most| held.redrives >= most);
-            let nack = Nack { token: held.token.clone(), error, park, uncounted: false };
-            self.meter().timed("nack", || self.queue.store().nack(&[nack], now))?
+            End::Nack(Box::new(Nack { token: held.token.clone(), error, park, uncounted: false }))
         };
+        let kept = self.settle(&mut run, end, now_ms)?;
         run.held.remove(&token);
-        let kept = kept == [true];
         let how = match (kept, ok) {
             (true, true) => Delivered::Ok,
             (true, false) => Delivered::Failed,
@@ -316,8 +382,16 @@ impl Redrive {
     }
 }
 
+impl Drop for Redrive {
+    fn drop(&mut self) {
+        let mut run = std::mem::take(self.run.get_mut());
+        self.give_back(&mut run);
+    }
+}
+
 fn failure(json: &str) -> Result<Failure, DlqError> {
     let mut error: Failure = serde_json::from_str(json).map_err(|why| DlqError::invalid(format!("error: {why}")))?;
+    error.seal = None;
     error.cut(2);
     Rules::default().failure(&mut error, &mut Vec::new());
     error.settle();

@@ -168,6 +168,15 @@ pub struct Nack {
     pub uncounted: bool,
 }
 
+/// How a delivery ended.
+#[derive(Debug, Clone)]
+pub enum End {
+    /// Well.
+    Ack(Token, Outcome),
+    /// Badly.
+    Nack(Box<Nack>),
+}
+
 /// A queue's numbers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -312,6 +321,20 @@ pub trait DeadLetterStore: Send + Sync {
     /// `store.busy`, `store.failed`.
     fn nack(&self, failed: &[Nack], now: i64) -> Result<Vec<bool>, DlqError>;
 
+    /// Ends one delivery and takes letters for the next: what [`ack`](Self::ack) or [`nack`](Self::nack) and then [`claim`](Self::claim) do, and if the
+    /// store can, in one transaction. Whether the token was good, and the claims; none of it happened if this fails.
+    ///
+    /// # Errors
+    /// `store.busy`, `store.failed`.
+    fn settle(&self, end: &End, next: &ClaimRequest, now: i64) -> Result<(bool, Vec<Claim>), DlqError> {
+        let kept = match end {
+            End::Ack(token, outcome) => self.ack(std::slice::from_ref(token), *outcome, now)?,
+            End::Nack(nack) => self.nack(std::slice::from_ref(&**nack), now)?,
+        };
+        // The end has happened: what cannot be claimed now can be claimed later.
+        Ok((kept == [true], self.claim(next, now).unwrap_or_default()))
+    }
+
     /// Moves matching letters to another state. A letter that is moved out of its lease no longer takes a bad end.
     ///
     /// # Errors
@@ -389,8 +412,16 @@ impl Record {
                     && later.correlation_id.is_some()
                     && self.correlation_id == later.correlation_id
                     && self.origin.operation == later.origin.operation
-                    && self.payload == later.payload
+                    && self.same_payload(later)
             }
+        }
+    }
+
+    fn same_payload(&self, later: &Self) -> bool {
+        match (&self.seal, &later.seal) {
+            (None, None) => self.payload == later.payload,
+            (Some(ours), Some(theirs)) => ours.same_payload(theirs),
+            _ => false,
         }
     }
 

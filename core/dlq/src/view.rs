@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json, json};
 
 use crate::failure::Failure;
+use crate::keys::Keys;
 use crate::redact::is_json;
+use crate::seal::{self, Opened};
 use crate::store::Group;
 use crate::time::rfc3339;
 use crate::{Attempt, DlqError, Record, State};
@@ -50,10 +52,18 @@ struct View<'a> {
     redrivable: bool,
     group: &'a str,
     redacted: &'a [String],
+    encrypted: Option<&'a str>,
+    locked: Option<&'a str>,
 }
 
 /// The letter's JSON, as the crate's `Queue` describes it.
-pub(crate) fn letter(record: &Record) -> Result<String, DlqError> {
+pub(crate) fn letter(record: &Record, keys: Option<&Keys>) -> Result<String, DlqError> {
+    opened(&seal::open(record.clone(), keys))
+}
+
+/// The JSON of a letter that was opened as far as it goes.
+pub(crate) fn opened(letter: &Opened) -> Result<String, DlqError> {
+    let record = &letter.record;
     let raw = std::str::from_utf8(&record.payload).ok().filter(|_| is_json(&record.content_type));
     let payload: Option<&RawValue> = raw.and_then(|text| serde_json::from_str(text).ok());
     let call: Option<Call> = payload.filter(|_| record.content_type == CALL).and_then(|text| serde_json::from_str(text.get()).ok());
@@ -61,7 +71,7 @@ pub(crate) fn letter(record: &Record) -> Result<String, DlqError> {
         id: record.id.to_string(),
         queue: &record.queue,
         payload,
-        payload_base64: payload.is_none().then(|| STANDARD.encode(&record.payload)),
+        payload_base64: (payload.is_none() && record.seal.is_none()).then(|| STANDARD.encode(&record.payload)),
         content_type: &record.content_type,
         args: call.as_ref().and_then(|call| call.args),
         kwargs: call.as_ref().and_then(|call| call.kwargs),
@@ -92,19 +102,23 @@ pub(crate) fn letter(record: &Record) -> Result<String, DlqError> {
         redrivable: record.redrivable,
         group: &record.error.fingerprint,
         redacted: &record.redaction.places,
+        encrypted: letter.key.as_deref(),
+        locked: letter.locked.as_deref(),
     };
     serde_json::to_string(&view).map_err(|why| DlqError::failed(format!("letter {}: no JSON: {why}", record.id)))
 }
 
 /// A group's JSON.
-pub(crate) fn group(group: &Group) -> Json {
+pub(crate) fn group(group: &Group, keys: Option<&Keys>) -> Json {
+    let mut sample = group.error.clone();
+    seal::open_error(&mut sample, keys, &mut None);
     json!({
         "group": group.group,
         "count": group.count,
         "first": rfc3339(group.first),
         "last": rfc3339(group.last),
         "sample": group.sample.to_string(),
-        "error": error(&group.error),
+        "error": error(&sample),
     })
 }
 

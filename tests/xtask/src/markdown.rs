@@ -69,6 +69,7 @@ fn takes(row: &OptionRow) -> String {
         Kind::Rate => "rate such as `100/s`, `5/m`, `1000/h`".to_owned(),
         Kind::Budget => "`{ ratio, per_second }`, or none".to_owned(),
         Kind::Text => "text".to_owned(),
+        Kind::Keys => "`env:NAME`, `file:PATH`, or a function".to_owned(),
         Kind::Flag => "`true` or `false`".to_owned(),
         Kind::Latency => "duration, or a range such as `200ms..800ms`".to_owned(),
         Kind::Seed => "whole number".to_owned(),

@@ -83,6 +83,7 @@ fn kind(kind: &Kind) -> Option<Value> {
             "properties": { "ratio": ratio("minimum"), "per_second": { "type": "number", "minimum": 0 } },
         }] }),
         Kind::Text | Kind::Instant => json!({ "type": "string" }),
+        Kind::Keys => json!({ "type": "string", "pattern": "^(env|file):.+$" }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Latency => json!({ "type": "string", "pattern": r"^[0-9a-z.]+(\.\.[0-9a-z.]+)?$" }),
         Kind::Seed => json!({ "type": "integer", "minimum": 0 }),

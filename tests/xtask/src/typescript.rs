@@ -112,7 +112,7 @@ fn type_of(kind: &Kind) -> Option<String> {
         Kind::Int(..) | Kind::Factor | Kind::Seed => "number",
         Kind::Choice(words) => return Some(words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" | ")),
         Kind::Abort => "{ breaker?: 'open'; policy?: string; failureRatio?: number; minimumThroughput?: number }",
-        Kind::Rate | Kind::Text | Kind::Window => "string",
+        Kind::Rate | Kind::Text | Kind::Keys | Kind::Window => "string",
         Kind::Instant => "string | Date",
         Kind::Budget => "{ ratio?: number; perSecond?: number } | null | false",
         Kind::Flag => "boolean",

@@ -46,6 +46,7 @@ pub const ERRORS: &[ErrorRow] = &[
         "The circuit breaker turned away its share of calls: `throttle`, or `ramp` after a close.",
     ),
     row("timeout.idle", "TimeoutExceededError", 0, "A stream's next item took longer than `timeout.idle`."),
+    row("store.key", "StoreError", 0, "A letter is encrypted under a key that was not given, or not given right."),
 ];
 
 /// Why a retry stopped: the `reason` of `failure(error)`. Crosses the boundary as text.

@@ -21,6 +21,8 @@ pub enum Kind {
     Budget,
     /// Text.
     Text,
+    /// Where keys are: `env:NAME` or `file:PATH`; code also gives a function, which crosses the boundary as `true`.
+    Keys,
     /// `true` or `false`.
     Flag,
     /// A duration, or a range of two: "200ms..800ms".
@@ -247,6 +249,13 @@ pub const OPTIONS: &[OptionRow] = &[
     row("dead_letter", "capture", Kind::Code, "", "Gives the payload to record from the call's arguments; default: the arguments."),
     row("dead_letter", "idempotency_key", Kind::Code, "", "Gives the idempotency key from the call's arguments."),
     row("dead_letter", "redact", Kind::Code, "", "Takes the record and returns it without what must not be kept."),
+    row(
+        "dead_letter",
+        "encrypt",
+        Kind::Keys,
+        "",
+        "The keys under which payload, headers, messages and stacks are encrypted: `env:NAME`, `file:PATH`, or a function that gives their text. The first one writes.",
+    ),
     row(
         "dead_letter",
         "durability",

@@ -41,6 +41,12 @@ pub(super) fn check(kind: Kind, value: &Value, dialect: Dialect) -> Checked<()> 
                 wrong("must be text")
             }
         }
+        Kind::Keys if dialect != Dialect::File && value == &Value::Bool(true) => Ok(()),
+        Kind::Keys => match value.as_str().and_then(|text| text.split_once(':')) {
+            Some(("env" | "file", place)) if !place.is_empty() => Ok(()),
+            // Whatever stands there, it may be a key: it is not repeated.
+            _ => wrong("names no source of keys; 'env:NAME' or 'file:PATH' would be right, and a key itself never"),
+        },
         Kind::Flag => {
             if value.is_boolean() {
                 Ok(())

@@ -15,6 +15,7 @@ use rusqlite::{Connection, params};
 use seawall_dlq::log::{self, Frame, Segment, Stretch};
 use seawall_dlq::{DlqError, Durability, PerProcess, Write};
 
+use crate::ballast;
 use crate::gate::Gate;
 use crate::process::{Caller, Processes};
 use crate::row::failed;
@@ -55,6 +56,9 @@ impl Ingest {
     pub(crate) fn run(&self, processes: &Processes, caller: Caller, by: Instant) -> Result<(), DlqError> {
         if log::segments(&self.directory)?.is_empty() {
             return Ok(());
+        }
+        if ballast::is_in_use(&self.directory) {
+            return Err(DlqError::full("store: the disk is full; letters wait in the log until there is room"));
         }
         let mut gate = self.gates.get()?.try_lock_until(by).ok_or_else(crate::gate::busy)?;
         let gate = match &mut *gate {

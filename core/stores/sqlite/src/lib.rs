@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 mod background;
+mod ballast;
 mod doctor;
 mod gate;
 mod ingest;

@@ -9,6 +9,8 @@ use parking_lot::{Mutex, MutexGuard};
 use rusqlite::{Connection, ErrorCode};
 use seawall_dlq::{DlqError, PerProcess};
 
+use crate::ballast;
+use crate::doctor;
 use crate::gate::{self, Gate, busy};
 use crate::row::failed;
 use crate::schema;
@@ -18,6 +20,8 @@ use crate::schema;
 pub(crate) enum Caller {
     /// Somebody waits for an answer.
     Asked,
+    /// Somebody waits for an answer, and letters are moved into the tables before it.
+    Indexing,
     /// Nobody does; this one opens no connection in the moment of a fork.
     Background,
 }
@@ -67,17 +71,17 @@ impl Processes {
     }
 
     /// Runs a read on this process's connection.
-    pub(crate) fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    pub(crate) fn read<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.read_for(Caller::Asked, work)
     }
 
-    pub(crate) fn read_for<T>(&self, caller: Caller, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    pub(crate) fn read_for<T>(&self, caller: Caller, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         let mut handle = self.handles.get()?.lock();
-        work(&self.handle(&mut handle, caller)?.connection)
+        self.with_room(&mut handle, caller, |handle| work(&self.handle(handle, caller)?.connection))
     }
 
     /// Runs a write in one transaction, which is durable when this returns.
-    pub(crate) fn write<T>(&self, by: Instant, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    pub(crate) fn write<T>(&self, by: Instant, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.write_for(Caller::Asked, by, work)
     }
 
@@ -85,14 +89,42 @@ impl Processes {
         &self,
         caller: Caller,
         by: Instant,
-        work: impl FnOnce(&Connection) -> Result<T, DlqError>,
+        work: impl Fn(&Connection) -> Result<T, DlqError>,
     ) -> Result<T, DlqError> {
         let mut handle = self.handles.get()?.try_lock_until(by).ok_or_else(busy)?;
-        let Handle { connection, gate } = self.handle(&mut handle, caller)?;
-        let done = transact(connection, gate, by, work);
+        let done = self.with_room(&mut handle, caller, |handle| {
+            let Handle { connection, gate } = self.handle(handle, caller)?;
+            transact(connection, gate, by, &work)
+        });
         // Otherwise the thread that has just written takes the lock again before those that wait wake up.
         MutexGuard::unlock_fair(handle);
         done
+    }
+
+    /// Does it once more with the ballast's room if the disk is full.
+    fn with_room<T>(
+        &self,
+        slot: &mut Option<Handle>,
+        caller: Caller,
+        work: impl Fn(&mut Option<Handle>) -> Result<T, DlqError>,
+    ) -> Result<T, DlqError> {
+        match work(slot) {
+            Err(why) if self.is_full(&why) => {
+                // Not for moving letters into the tables: those are safe where they are, and whoever answers needs the room more.
+                if caller != Caller::Asked || !ballast::release(&self.directory) {
+                    return Err(DlqError::full(why.message));
+                }
+                // SQLite does not always recover what it could not map.
+                slot.take();
+                work(slot)
+            }
+            done => done,
+        }
+    }
+
+    /// Of a full disk SQLite sometimes says no more than that reading or writing failed.
+    fn is_full(&self, why: &DlqError) -> bool {
+        why.code == "store.full" || (why.code == "store.failed" && doctor::free(&self.directory).is_some_and(|free| free < ballast::LITTLE))
     }
 
     fn handle<'a>(&self, slot: &'a mut Option<Handle>, caller: Caller) -> Result<&'a mut Handle, DlqError> {
@@ -116,6 +148,7 @@ impl Processes {
             // Another process may have made the tables since.
             if schema::check(connection, &file)? { schema::complete(connection) } else { schema::create(connection) }
         })?;
+        ballast::load(&self.directory);
         Ok(Handle { connection, gate })
     }
 }

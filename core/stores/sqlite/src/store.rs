@@ -8,12 +8,13 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use seawall_dlq::log::Log;
 use seawall_dlq::{
-    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, Evict, Finding, Group, Nack, Outcome, Page, PerProcess, Purged, Query,
-    Record, RecordId, Refailed, State, Stats, StoredJob, Token, Usage, Write,
+    Appended, Caps, Claim, ClaimRequest, DeadLetterStore, DlqError, End, Evict, Finding, Group, Nack, Outcome, Page, PerProcess, Purged,
+    Query, Record, RecordId, Refailed, State, Stats, StoredJob, Token, Usage, Write,
 };
 use uuid::Uuid;
 
 use crate::background::{self, Background};
+use crate::ballast;
 use crate::doctor;
 use crate::ingest::Ingest;
 use crate::jobs;
@@ -64,23 +65,31 @@ impl SqliteStore {
         file.metadata().is_ok_and(|file| file.len() > 0)
     }
 
-    /// What is acknowledged is in the tables before anything is answered from them.
+    /// What is acknowledged is in the tables before anything is answered from them, unless the disk is full.
     fn ingest(&self, by: Instant) -> Result<(), DlqError> {
-        self.parts.ingest.run(&self.parts.processes, Caller::Asked, by)
+        self.ingest_if_room(by).map(drop)
     }
 
-    fn read<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    /// Gives why letters are left in the log, if the disk is full. What is in the tables must find its way out then, or there will never be room.
+    fn ingest_if_room(&self, by: Instant) -> Result<Option<DlqError>, DlqError> {
+        match self.parts.ingest.run(&self.parts.processes, Caller::Indexing, by) {
+            Err(why) if why.code == "store.full" && ballast::is_tight(self.parts.processes.directory()) => Ok(Some(why)),
+            done => done.map(|()| None),
+        }
+    }
+
+    fn read<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.ingest(Instant::now() + WAIT)?;
         self.parts.processes.read(work)
     }
 
-    fn change<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    fn change<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.ingest(Instant::now() + WAIT)?;
         self.answer(work)
     }
 
     /// A change to letters that were claimed before, so that they are in the tables.
-    fn answer<T>(&self, work: impl FnOnce(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
+    fn answer<T>(&self, work: impl Fn(&Connection) -> Result<T, DlqError>) -> Result<T, DlqError> {
         self.parts.processes.write(Instant::now() + WAIT, work)
     }
 }
@@ -324,6 +333,9 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn append(&self, batch: &[Record], write: &Write) -> Result<Vec<Appended>, DlqError> {
+        if ballast::is_in_use(self.parts.processes.directory()) {
+            return Err(DlqError::full("store: the disk is full; what room is left is kept for letters on their way out"));
+        }
         self.parts.log.append(batch, write)?;
         background::notice(&self.parts);
         Ok(batch.iter().map(|record| Appended::Stored(record.id)).collect())
@@ -367,7 +379,13 @@ impl DeadLetterStore for SqliteStore {
     }
 
     fn claim(&self, request: &ClaimRequest, now: i64) -> Result<Vec<Claim>, DlqError> {
-        self.change(|db| claim(db, request, now))
+        let left = self.ingest_if_room(Instant::now() + WAIT)?;
+        let claims = self.answer(|db| claim(db, request, now))?;
+        match left {
+            // Nothing more would be a lie.
+            Some(why) if claims.is_empty() => Err(why),
+            _ => Ok(claims),
+        }
     }
 
     fn extend(&self, tokens: &[Token], lease_ms: i64, now: i64) -> Result<Vec<bool>, DlqError> {
@@ -386,6 +404,16 @@ impl DeadLetterStore for SqliteStore {
 
     fn nack(&self, failed: &[Nack], now: i64) -> Result<Vec<bool>, DlqError> {
         self.answer(|db| failed.iter().map(|one| nack(db, one, now)).collect())
+    }
+
+    fn settle(&self, end: &End, next: &ClaimRequest, now: i64) -> Result<(bool, Vec<Claim>), DlqError> {
+        self.change(|db| {
+            let kept = match end {
+                End::Ack(token, outcome) => ack(db, token, *outcome, now)?,
+                End::Nack(failed) => nack(db, failed, now)?,
+            };
+            Ok((kept, claim(db, next, now)?))
+        })
     }
 
     fn shift(&self, query: &Query, to: State, now: i64) -> Result<u64, DlqError> {

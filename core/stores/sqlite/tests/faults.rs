@@ -102,8 +102,8 @@ fn a_sync_that_fails_is_told_and_the_next_letter_gets_another_segment() {
 #[test]
 fn a_full_disk_is_told_and_letters_are_taken_again_once_there_is_room() {
     let scratch = Scratch::new("enospc");
-    // The whole segment and the smallest one, twice; then there is room.
-    let Some((said, _)) = traced(scratch.path(), &["-e", "trace=fallocate", "-e", "inject=fallocate:error=ENOSPC:when=1..4"]) else {
+    // Behind the ballast: the whole segment and the smallest one, twice; then there is room.
+    let Some((said, _)) = traced(scratch.path(), &["-e", "trace=fallocate", "-e", "inject=fallocate:error=ENOSPC:when=2..5"]) else {
         return;
     };
     assert!(said[..2].iter().all(|line| line.starts_with("refused store.full log: cannot make")), "{said:?}");
@@ -114,7 +114,7 @@ fn a_full_disk_is_told_and_letters_are_taken_again_once_there_is_room() {
 #[test]
 fn little_room_is_room_enough_for_a_letter() {
     let scratch = Scratch::new("sliver");
-    let Some((said, _)) = traced(scratch.path(), &["-e", "trace=fallocate", "-e", "inject=fallocate:error=ENOSPC:when=1"]) else { return };
+    let Some((said, _)) = traced(scratch.path(), &["-e", "trace=fallocate", "-e", "inject=fallocate:error=ENOSPC:when=2"]) else { return };
     assert_kept(scratch.path(), &said, 0);
     let store = seawall_store_sqlite::open(scratch.path()).unwrap();
     assert_eq!(store.count(&Query::all("orders"), 0).unwrap(), LETTERS as u64);

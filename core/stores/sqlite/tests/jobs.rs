@@ -3,11 +3,11 @@
 
 mod scratch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use scratch::Scratch;
 use seawall_dlq::{Queue, Redrive};
@@ -52,8 +52,8 @@ fn victim() {
     go_on(&queue(Path::new(&directory), std::env::var(ROUND).unwrap().parse().unwrap()));
 }
 
-/// Kills a runner after a few of its lines; gives all of them.
-fn kill(directory: &Path, round: i64) -> Vec<String> {
+/// Kills a runner a moment after so many of its lines; gives all of them, and whether it had ended by itself.
+fn kill(directory: &Path, round: i64, after: usize, moment: Duration) -> (Vec<String>, bool) {
     let mut victim = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--ignored", "--nocapture"])
         .env(DIRECTORY, directory)
@@ -63,13 +63,13 @@ fn kill(directory: &Path, round: i64) -> Vec<String> {
         .unwrap();
     let mut lines = BufReader::new(victim.stdout.take().unwrap()).lines().map_while(Result::ok);
     let is_ours = |line: &String| line.contains("delivered ") || line.contains("answered ");
-    let mut told: Vec<String> = lines.by_ref().filter(is_ours).take(9).collect();
+    let mut told: Vec<String> = lines.by_ref().filter(is_ours).take(after).collect();
     // A moment of real time, for a process that knows no other: kills strike between all steps.
-    std::thread::sleep(Duration::from_micros(u64::try_from(round * 137 % 900).unwrap()));
+    std::thread::sleep(moment);
     victim.kill().unwrap();
     told.extend(lines.filter(is_ours));
-    victim.wait().unwrap();
-    told
+    let ended = victim.wait().unwrap().success();
+    (told, ended)
 }
 
 #[test]
@@ -84,7 +84,8 @@ fn a_job_survives_kills_and_delivers_all_that_it_began_with_and_nothing_else() {
 
     let (mut delivered, mut answered, mut kills) = (HashMap::<String, u32>::new(), HashMap::<String, u32>::new(), 0);
     for round in 1..8 {
-        for line in kill(scratch.path(), round) {
+        let moment = Duration::from_micros(u64::try_from(round * 137 % 900).unwrap());
+        for line in kill(scratch.path(), round, 9, moment).0 {
             let (words, kind) = if line.contains("delivered ") { (&mut delivered, "delivered ") } else { (&mut answered, "answered ") };
             *words.entry(line.split(kind).last().unwrap().to_owned()).or_default() += 1;
         }
@@ -102,4 +103,76 @@ fn a_job_survives_kills_and_delivers_all_that_it_began_with_and_nothing_else() {
     assert!(twice <= kills, "only what was in the hands of a dead runner is delivered again");
     assert!(answered.values().all(|times| *times == 1), "nothing that was settled is delivered again");
     assert!(answered.len() > 20 && !delivered.contains_key("\"late\""));
+}
+
+/// What the campaign below knows of its letters.
+#[derive(Default)]
+struct Tally {
+    delivered: HashMap<String, u32>,
+    answered: BTreeSet<String>,
+    /// Delivered though their answer had been taken.
+    unsettled: u32,
+    /// Kills that struck while a letter was in the runner's hands.
+    in_hand: u32,
+}
+
+impl Tally {
+    fn take(&mut self, told: &[String]) {
+        for line in told {
+            if let Some((_, letter)) = line.split_once("delivered ") {
+                self.unsettled += u32::from(self.answered.contains(letter));
+                *self.delivered.entry(letter.to_owned()).or_default() += 1;
+            } else if let Some((_, letter)) = line.split_once("answered ") {
+                self.answered.insert(letter.to_owned());
+            }
+        }
+        self.in_hand += u32::from(told.last().is_some_and(|line| line.contains("delivered ")));
+    }
+}
+
+#[test]
+fn nothing_is_lost_by_kills_at_random_moments_of_redrive_jobs() {
+    let rounds: i64 = std::env::var("SEAWALL_KILLS").map_or(25, |rounds| rounds.parse().unwrap());
+    let scratch = Scratch::new("campaign");
+    let mut chance = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
+    let mut random = |most: u32| {
+        chance = chance.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (chance >> 8) % most
+    };
+    let (mut tally, mut letters, mut begun, mut kills, mut again) = (Tally::default(), 0, 0, 0, true);
+    for round in 1..=rounds {
+        if again {
+            // A round ago, so that the runner need not wait for this process's lease.
+            let queue = queue(scratch.path(), round - 1);
+            for _ in 0..60 {
+                queue.put(&format!(r#"{{"payload": {letters}, "durability": "os"}}"#)).unwrap();
+                letters += 1;
+            }
+            drop(Redrive::new(&queue, r#"{"limit": null, "max_redrives": null}"#, 0).unwrap());
+            begun += 1;
+        }
+        // Some strike before the first delivery, some after many.
+        let (after, moment) = (random(30) as usize, Duration::from_micros(u64::from(random(3_000))));
+        let (told, ended) = kill(scratch.path(), round, after, moment);
+        tally.take(&told);
+        kills += u32::from(!ended);
+        again = jobs(&queue(scratch.path(), round + 1))[0]["state"] == "done";
+    }
+    let last = queue(scratch.path(), rounds + 1);
+    if jobs(&last)[0]["state"] != "done" {
+        assert_eq!(go_on(&last)["remaining"], 0);
+    }
+    let stats: Value = serde_json::from_str(&last.stats().unwrap()).unwrap();
+    let twice: u32 = tally.delivered.values().map(|times| times - 1).sum();
+    println!(
+        "{kills} kills in {begun} jobs: {letters} letters, {} lost, {} answered, {twice} delivered again, {} of these though answered; {} kills with a letter in hand",
+        letters - stats["archived"].as_i64().unwrap(),
+        tally.answered.len(),
+        tally.unsettled,
+        tally.in_hand,
+    );
+    assert_eq!((stats["archived"].as_i64(), stats["ready"].as_i64(), stats["leased"].as_i64()), (Some(letters), Some(0), Some(0)));
+    assert_eq!(tally.unsettled, 0, "what was answered is settled");
+    assert!(twice <= kills, "only what was in the hands of a dead runner is delivered again");
+    assert!(jobs(&last).iter().all(|job| job["state"] == "done" && job["ok"] == 60), "every job counts all of its letters");
 }

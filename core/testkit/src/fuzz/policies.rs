@@ -13,6 +13,7 @@ const LEFT_OUT: &[(&str, &str)] = &[
     ("dead_letter", "queue"),
     ("dead_letter", "store"),
     ("dead_letter", "second_store"),
+    ("dead_letter", "encrypt"),
     ("dead_letter", "await_durable"),
     ("dead_letter", "max_letters"),
     ("dead_letter", "max_bytes"),

@@ -17,6 +17,7 @@ const BEYOND: &[&str] = &[
     "error store.schema",
     "error store.busy",
     "error store.full",
+    "error store.key",
     "event dlq.written",
     "event dlq.unredrivable",
     "event dlq.lost",
