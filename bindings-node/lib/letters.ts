@@ -98,7 +98,7 @@ export class DeadLetterQueue<Payload = unknown> {
     const id = options.correlationId ?? correlationId();
     if (id !== undefined) form['correlation_id'] = id;
     const handle = await this.handle();
-    const keys = this.encrypt === undefined ? undefined : await this.keys();
+    const keys = this.#encrypt === undefined ? undefined : await this.keys();
     if (keys !== undefined) form['encrypt'] = keys;
     return track(native.queuePut(handle, JSON.stringify(form)));
   }

@@ -27,7 +27,7 @@ OF_NODE = {"control", "letters-beyond", "probes", "stacks", "undici", "watch"}
 # JavaScriptCore gives errors no stack at all where V8 gives one line.
 OF_V8 = {"decorators", "errors"}
 # Deno tells a native module nothing of the end of a worker.
-OF_WORKERS = {"workers"}
+OF_DENO = {"workers"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ RUNTIMES = [
     Runtime("node22", "node22/bin/node"),
     Runtime("node24", "node24/bin/node"),
     Runtime("bun", "@oven/bun-linux-x64/bin/bun", (), ("test",), frozenset(ONCE | OF_NODE | OF_V8), is_node=False),
-    Runtime("deno", "@deno/linux-x64-glibc/deno", ("run", "-A"), ("test", "-A", "--no-check"), frozenset(ONCE | OF_NODE | OF_WORKERS), is_node=False),
+    Runtime("deno", "@deno/linux-x64-glibc/deno", ("run", "-A"), ("test", "-A", "--no-check"), frozenset(ONCE | OF_NODE | OF_DENO), is_node=False),
 ]
 
 

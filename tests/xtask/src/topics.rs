@@ -40,6 +40,17 @@ pub const TOPICS: &[Topic] = &[
     Topic { name: "keys", events: &[], codes: &[], metrics: &["seawall_keys_*"] },
     Topic { name: "modes", events: &["mode.*"], codes: &[], metrics: &[] },
     Topic { name: "control", events: &["control.*"], codes: &[], metrics: &[] },
+    Topic {
+        name: "operating",
+        events: &[],
+        codes: &[],
+        metrics: &[
+            "seawall_call_duration_seconds",
+            "seawall_attempt_duration_seconds",
+            "seawall_metrics_overflow_policies",
+            "seawall_build_info",
+        ],
+    },
     Topic { name: "reload", events: &["config.*"], codes: &["config.*"], metrics: &["seawall_config_*"] },
 ];
 

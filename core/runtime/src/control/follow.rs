@@ -199,8 +199,11 @@ impl Follower {
 
     fn end(&mut self, id: &str, policy: &Arc<Policy>, why: &str, now: u64, out: &mut Loaded) {
         let Some(running) = self.running.remove(id) else { return };
+        let mut tally = policy.tally();
         out.tickets.extend(registry::lay_over(policy, None, now));
-        let counts = between(&running.before, &policy.tally());
+        // Calls that come from here on have nothing to do with it; attempts that began before may have been struck up to here.
+        tally.extend(policy.struck());
+        let counts = between(&running.before, &tally);
         let record = events::chaos_ended(id, why, &counts);
         out.events.push(events::complete(record, &policy.label(), None, ""));
         Receipt { state: "ended".into(), why: why.into(), counts, ..running.receipt }.write(&self.place, id);

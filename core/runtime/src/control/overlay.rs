@@ -67,10 +67,16 @@ impl Policy {
 
     /// All that an experiment is judged by, as it stands.
     pub(super) fn tally(&self) -> Map<String, Value> {
-        let read = |counter: &AtomicU64| Value::from(counter.load(Ordering::Relaxed));
         // Gauges add up to nothing.
         let counts = |name: &str| name.split(':').next().is_some_and(|name| name.ends_with("_total"));
         let mut tally: Map<String, Value> = crate::metrics::by_name(self).into_iter().filter(|(name, _)| counts(name)).collect();
+        tally.extend(self.struck());
+        tally
+    }
+
+    /// What the experiment itself did.
+    pub(super) fn struck(&self) -> Map<String, Value> {
+        let read = |counter: &AtomicU64| Value::from(counter.load(Ordering::Relaxed));
         let strikes = [
             ("attempts", read(&self.chaos[SEEN])),
             ("struck", read(&self.strikes.struck)),
@@ -78,8 +84,7 @@ impl Policy {
             ("delayed", read(&self.strikes.delayed)),
             ("latency_ms", read(&self.strikes.latency_ms)),
         ];
-        tally.extend(strikes.map(|(name, count)| (name.to_owned(), count)));
-        tally
+        strikes.map(|(name, count)| (name.to_owned(), count)).into_iter().collect()
     }
 }
 
