@@ -51,6 +51,8 @@ struct Attached {
     begun: AtomicU32,
     passed: AtomicU32,
     is_shut: AtomicBool,
+    /// Once it is detached: how many calls had begun by then, of the policy in all and by the port's own words. What begins later is on neither side.
+    begun_at_end: Mutex<Option<(u64, u32)>>,
 }
 
 /// The ports of one policy.
@@ -94,6 +96,11 @@ impl Attached {
         // AcqRel: what the isolate's last call did comes before what the slot's next holder does.
         let unused = self.words[at::SLOTS].swap(mark, Ordering::AcqRel) & !WANTED;
         (0..unused).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)).collect()
+    }
+
+    /// Calls that had begun before the next one of the isolate, by the port's own words.
+    fn begun_here(&self) -> u32 {
+        self.words[at::BEGUN].load(Ordering::Acquire).wrapping_add(self.words[at::ELSEWHERE].load(Ordering::Acquire))
     }
 
     /// Calls that began since the last drain.
@@ -287,6 +294,7 @@ impl HeldPort {
             begun: AtomicU32::new(0),
             passed: AtomicU32::new(0),
             is_shut: AtomicBool::new(false),
+            begun_at_end: Mutex::default(),
         });
         let mut list = policy.ports.list.lock();
         list.push(Arc::clone(&attached));
@@ -426,10 +434,10 @@ impl HeldPort {
     #[must_use]
     pub fn resume(&self, correlation_id: &str, begun: Begun) -> Call {
         let permit = self.attached.has_breaker.then(|| Permit::plain(begun.generation));
-        let words = self.attached.words;
-        let here = words[at::BEGUN].load(Ordering::Acquire).wrapping_add(words[at::ELSEWHERE].load(Ordering::Acquire));
+        let at_end = *self.attached.begun_at_end.lock();
+        let now = || (self.policy().begun_outside_ports().wrapping_add(self.policy().ports.begun()), self.attached.begun_here());
+        let (in_all, here) = at_end.unwrap_or_else(now);
         let since = here.wrapping_sub(begun.before);
-        let in_all = self.policy().begun_outside_ports().wrapping_add(self.policy().ports.begun());
         let admitted = Admitted { started: begun.started, permit, slot: begun.slot };
         Call::resume_at(&self.grip, correlation_id, 0, in_all.wrapping_sub(since.into()), admitted)
     }
@@ -454,6 +462,9 @@ impl HeldPort {
         let port = list.swap_remove(place);
         port.shut();
         port.drain(self.policy(), env, &self.grip.state);
+        let undrained: u64 = list.iter().map(|other| u64::from(other.undrained())).sum();
+        let on_ports = self.policy().ports.before.load(Ordering::Relaxed).wrapping_add(undrained);
+        *port.begun_at_end.lock() = Some((self.policy().begun_outside_ports().wrapping_add(on_ports), port.begun_here()));
         let Some(bulkhead) = env.slots() else { return Vec::new() };
         let mut wakes = port.take_slots(&bulkhead, env, WANTED);
         wakes.extend((0..abandoned).filter_map(|_| bulkhead.leave(env.bulkhead, env.waiters)));

@@ -236,6 +236,28 @@ fn a_call_that_is_said_to_have_begun_later_than_it_goes_on_is_reported() {
 }
 
 #[test]
+fn a_call_of_a_port_that_is_gone_draws_as_the_first_one_still() {
+    let delay = |ops: &[Op]| ops.iter().find(|op| op.code == 2).map(|op| op.args[1]);
+    let spec = r#"{"dialect":"node","seed":531421459,"parts":{"retry":{"max_attempts":3}}}"#;
+    let one = resolve(spec).expect("valid");
+    let words = words();
+    let port = HeldPort::attach(&one, words, 0).expect("fit");
+    up(words, at::BEGUN);
+    // The policy changes, and the isolate's next call begins elsewhere.
+    one.set_mode("enforce", "test", None, None, 0).expect("a mode");
+    assert!(port.detach().is_empty());
+    let mut next = Call::new(&one, None, "next", 0, -1, 0).expect("no key");
+    next.start(0);
+    let mut resumed = port.resume("id", Begun { generation: 0, slot: false, before: 0, started: 0 });
+    let drawn = delay(&resumed.ended(0, ended(1)));
+    let fresh = resolve(spec).expect("valid");
+    let mut call = Call::new(&fresh, None, "id", 0, -1, 0).expect("no key");
+    call.start(0);
+    assert!(drawn.is_some());
+    assert_eq!(delay(&call.ended(0, ended(1))), drawn);
+}
+
+#[test]
 fn a_change_shuts_the_port_for_good() {
     let policy = policy(r#""circuit_breaker":{"failure_ratio":0.5}"#);
     let words = words();
