@@ -146,6 +146,12 @@ node_modules/.ready: package.json package-lock.json | tools
 	@npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
+# Large, and no use on other platforms: what cannot be fetched is skipped by its tests, by name.
+tests/node/versions/node_modules/.ready: tests/node/versions/package.json tests/node/versions/package-lock.json | tools
+	@echo "== Other runtimes in $(@D)"
+	@cd tests/node/versions && npm ci --no-audit --no-fund --loglevel=error || echo "not every runtime could be fetched"
+	@mkdir -p $(@D) && touch $@
+
 # Packages of other folders, which the package itself never needs.
 %/node_modules/.ready: %/package.json %/package-lock.json | tools
 	@echo "== Node packages in $*/node_modules"
