@@ -324,8 +324,8 @@ fn come(call: &Bound<'_, PyAny>) -> PyResult<()> {
         }
         return Ok(());
     }
-    // SAFETY: owned by the call since its first limit came, and null before.
     let (machine, ops) =
+        // SAFETY: owned by the call since its first limit came, and null before.
         unsafe { (Bound::from_borrowed_ptr_or_opt(py, limited.machine.get()), Bound::from_borrowed_ptr_or_opt(py, limited.ops.get())) };
     if let (Some(machine), Some(ops)) = (machine, ops) {
         ops.cast::<PyList>()?.call_method1("extend", (machine.cast::<Call>()?.get().timer(py, TOTAL, 0)?,))?;

@@ -199,9 +199,22 @@ fn an_open_circuit_refuses_until_its_break_is_over() {
     assert_eq!(policy.breaker_counts(None, 0).expect("a breaker")[4], 1);
 }
 
+/// The wait that is asked for, in milliseconds.
+fn delay(ops: &[Op]) -> i64 {
+    ops.iter().find(|op| op.code == 2).map(|op| op.args[1]).expect("a wait")
+}
+
+/// How long a call waits after its first attempt failed, if so many began before it and all in the machine.
+fn wait_in_the_machine(spec: &str, before: usize) -> i64 {
+    let policy = resolve(spec).expect("valid");
+    (0..before).for_each(|_| drop(Call::new(&policy, None, "id", 0, -1, 0)));
+    let mut call = Call::new(&policy, None, "id", 0, -1, 0).expect("no key");
+    call.start(0);
+    delay(&call.ended(0, ended(1)))
+}
+
 #[test]
 fn a_resumed_call_draws_as_if_it_had_begun_in_the_machine() {
-    let delay = |ops: &[Op]| ops.iter().find(|op| op.code == 2).map(|op| op.args[1]);
     let spec = r#"{"dialect":"node","seed":7,"parts":{"retry":{"max_attempts":3}}}"#;
     let one = resolve(spec).expect("valid");
     let words = words();
@@ -215,13 +228,7 @@ fn a_resumed_call_draws_as_if_it_had_begun_in_the_machine() {
     up(words, at::BEGUN);
     up(words, at::BEGUN);
     let mut resumed = port.resume("id", Begun { generation: 0, slot: false, before, started: 0 });
-    let drawn = delay(&resumed.ended(0, ended(1)));
-    let fresh = resolve(spec).expect("valid");
-    (0..3).for_each(|_| drop(Call::new(&fresh, None, "id", 0, -1, 0)));
-    let mut call = Call::new(&fresh, None, "id", 0, -1, 0).expect("no key");
-    call.start(0);
-    assert!(drawn.is_some());
-    assert_eq!(delay(&call.ended(0, ended(1))), drawn);
+    assert_eq!(delay(&resumed.ended(0, ended(1))), wait_in_the_machine(spec, 3));
 }
 
 #[test]
@@ -237,7 +244,6 @@ fn a_call_that_is_said_to_have_begun_later_than_it_goes_on_is_reported() {
 
 #[test]
 fn a_call_of_a_port_that_is_gone_draws_as_the_first_one_still() {
-    let delay = |ops: &[Op]| ops.iter().find(|op| op.code == 2).map(|op| op.args[1]);
     let spec = r#"{"dialect":"node","seed":531421459,"parts":{"retry":{"max_attempts":3}}}"#;
     let one = resolve(spec).expect("valid");
     let words = words();
@@ -249,12 +255,7 @@ fn a_call_of_a_port_that_is_gone_draws_as_the_first_one_still() {
     let mut next = Call::new(&one, None, "next", 0, -1, 0).expect("no key");
     next.start(0);
     let mut resumed = port.resume("id", Begun { generation: 0, slot: false, before: 0, started: 0 });
-    let drawn = delay(&resumed.ended(0, ended(1)));
-    let fresh = resolve(spec).expect("valid");
-    let mut call = Call::new(&fresh, None, "id", 0, -1, 0).expect("no key");
-    call.start(0);
-    assert!(drawn.is_some());
-    assert_eq!(delay(&call.ended(0, ended(1))), drawn);
+    assert_eq!(delay(&resumed.ended(0, ended(1))), wait_in_the_machine(spec, 0));
 }
 
 #[test]
